@@ -1,0 +1,29 @@
+# Warnings are errors; the sanitizers come from the preset; mold and ccache are used where they are installed.
+add_library(leat_flags INTERFACE)
+target_compile_options(leat_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Werror -Wno-missing-field-initializers
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  -fno-strict-aliasing -fno-omit-frame-pointer)
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  # -O1 keeps the sanitized tests fast enough for two cores.
+  target_compile_options(leat_flags INTERFACE -O1 -g1)
+endif()
+if(LEAT_SANITIZE)
+  target_compile_options(leat_flags INTERFACE -fsanitize=${LEAT_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(leat_flags INTERFACE -fsanitize=${LEAT_SANITIZE})
+endif()
+
+# The core raises no exceptions (design decision 11).
+add_library(leat_core_flags INTERFACE)
+target_link_libraries(leat_core_flags INTERFACE leat_flags)
+target_compile_options(leat_core_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+
+find_program(LEAT_CCACHE ccache)
+if(LEAT_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${LEAT_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${LEAT_CCACHE})
+endif()
+find_program(LEAT_MOLD mold)
+if(LEAT_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

@@ -1,0 +1,216 @@
+// A packet: linear bytes with room before and behind, fragments that share other people's bytes, and what an offload
+// must know. Linux's sk_buff in the shape that leat needs.
+//
+//   head          data               tail          end
+//    | headroom    | linear bytes     | tailroom    |      + frags[0..frag_count)  + more (a chain: GRO, reassembly)
+//
+// Headers are pushed in front (push) and pulled off (pull) without moving a byte. Payload is never copied to grow,
+// share, split or merge: fragments hold references on Buffers. A Packet itself has one owner at a time (PacketPtr);
+// Buffers are shared and counted. Thread rule: one Packet, one thread at a time; pools may be used from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "base/slab.h"
+#include "base/time.h"
+
+namespace leat {
+
+class PacketPool;
+
+// Counted bytes. Whoever holds a reference may read; only a sole owner may write what is already published, but the
+// bytes behind the last published one may be appended by whoever reserves them (the socket's send buffer does).
+struct Buffer {
+  std::atomic<uint32_t> refs;
+  uint32_t capacity;
+  PacketPool* pool;
+  uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
+};
+
+struct Fragment {
+  Buffer* buffer;
+  uint32_t offset;
+  uint32_t length;
+  const uint8_t* bytes() const { return buffer->bytes() + offset; }
+};
+
+enum class Checksum : uint8_t {
+  kNone,       // in: not verified. out: complete, nothing left to do
+  kVerified,   // in: the link or a lower room has verified the transport checksum, or the sender shares our memory
+  kPartial,    // out: the transport checksum field holds the pseudo-header sum; csum_start and csum_offset say where
+};
+
+enum class GsoType : uint8_t { kNone, kTcp4, kTcp6, kUdp };
+
+struct Packet {
+  static constexpr uint32_t kMaxFragments = 17;
+  static constexpr size_t kControlBytes = 88;
+
+  ListNode node;  // queues are intrusive
+  PacketPool* pool = nullptr;
+  Buffer* buffer = nullptr;  // of the linear bytes
+  uint8_t* head = nullptr;
+  uint8_t* data = nullptr;
+  uint8_t* tail = nullptr;
+  uint8_t* end = nullptr;
+  Packet* more = nullptr;  // owned; its bytes follow this packet's
+  uint32_t length = 0;     // linear + fragments + more
+  uint32_t truesize = 0;   // what a socket is charged for it, Linux's SKB_TRUESIZE
+
+  Time received;               // when the link got it
+  Time departure;              // earliest departure (pacing); zero: now
+  uint16_t gso_size = 0;       // bytes of payload a segment; 0: not a super-segment
+  uint16_t gso_segs = 0;
+  GsoType gso_type = GsoType::kNone;
+  Checksum checksum = Checksum::kNone;
+  uint16_t csum_start = 0;     // from head
+  uint16_t csum_offset = 0;    // from csum_start
+  uint16_t ethertype = 0;      // 0x0800, 0x86dd, 0x0806
+  uint16_t network_offset = 0;    // from head; set by whoever parses or builds that header
+  uint16_t transport_offset = 0;
+  uint16_t ifindex = 0;        // interface it came in by
+  uint32_t mark = 0;           // SO_MARK
+  uint8_t priority = 0;
+  bool is_loopback = false;    // came over the loopback interface
+  uint16_t frag_count = 0;
+  Fragment frags[kMaxFragments];
+  // Belongs to whoever owns the packet now (tcp keeps its segment's sequence numbers here), like sk_buff.cb.
+  alignas(8) uint8_t control[kControlBytes];
+
+  uint32_t linear_length() const { return static_cast<uint32_t>(tail - data); }
+  uint32_t headroom() const { return static_cast<uint32_t>(data - head); }
+  uint32_t tailroom() const { return static_cast<uint32_t>(end - tail); }
+  ByteView linear() const { return {data, static_cast<size_t>(tail - data)}; }
+  uint8_t* network_header() const { return head + network_offset; }
+  uint8_t* transport_header() const { return head + transport_offset; }
+  void set_network_header() { network_offset = static_cast<uint16_t>(data - head); }
+  void set_transport_header() { transport_offset = static_cast<uint16_t>(data - head); }
+
+  uint8_t* push(uint32_t n) {  // CHECKs headroom
+    LEAT_CHECK(n <= headroom());
+    data -= n;
+    length += n;
+    return data;
+  }
+  uint8_t* put(uint32_t n) {  // n more linear bytes behind; CHECKs tailroom; only while there are no fragments
+    LEAT_CHECK(n <= tailroom() && frag_count == 0 && more == nullptr);
+    uint8_t* p = tail;
+    tail += n;
+    length += n;
+    return p;
+  }
+  void pull(uint32_t n);        // n bytes off the front, wherever they lie; CHECKs n <= length
+  void trim(uint32_t new_len);  // bytes off the end; new_len <= length
+  bool pull_linear(uint32_t n); // makes the first n bytes linear (headers only; copies at most those); false: too short
+  void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
+  bool can_add_fragment(const Buffer* b, uint32_t offset) const;
+  // Copies n bytes from offset to out; CHECKs the range.
+  void copy_out(uint32_t offset, uint8_t* out, uint32_t n) const;
+  // Calls f(ByteView) for each piece of [offset, offset+n), in order.
+  template <class F>
+  void for_each_piece(uint32_t offset, uint32_t n, F&& f) const;
+};
+
+struct PacketDeleter {
+  void operator()(Packet* p) const;
+};
+using PacketPtr = std::unique_ptr<Packet, PacketDeleter>;
+
+using PacketList = List<Packet, &Packet::node>;
+
+// Owning queue of packets.
+class PacketQueue {
+ public:
+  PacketQueue() = default;
+  ~PacketQueue() { clear(); }
+  void push_back(PacketPtr p) {
+    ++count_;
+    bytes_ += p->length;
+    list_.push_back(p.release());
+  }
+  void push_front(PacketPtr p) {
+    ++count_;
+    bytes_ += p->length;
+    list_.push_front(p.release());
+  }
+  PacketPtr pop_front() {
+    Packet* p = list_.pop_front();
+    if (p != nullptr) {
+      --count_;
+      bytes_ -= p->length;
+    }
+    return PacketPtr(p);
+  }
+  Packet* front() const { return list_.front(); }
+  Packet* next(const Packet* p) const { return list_.next(p); }
+  bool is_empty() const { return list_.is_empty(); }
+  size_t count() const { return count_; }
+  size_t bytes() const { return bytes_; }  // lengths at the time of pushing: do not resize what is queued
+  void clear() {
+    while (pop_front() != nullptr) {
+    }
+  }
+
+ private:
+  PacketList list_;
+  size_t count_ = 0;
+  size_t bytes_ = 0;
+};
+
+inline constexpr uint32_t kHeadroom = 128;  // link + network + transport headers of anything that leat builds
+
+class PacketPool {
+ public:
+  PacketPool();
+  ~PacketPool();
+  // A packet with `headroom` and room for `linear` bytes behind it; nullptr when memory is out.
+  PacketPtr make(uint32_t linear, uint32_t headroom = kHeadroom);
+  PacketPtr make_copy(ByteView bytes, uint32_t headroom = kHeadroom);  // bytes as its linear part
+  // Shares all payload bytes: the first `linear_copy` linear bytes are copied into a new linear part (headers that
+  // the copy may rewrite), the rest become fragments. Offload data are copied.
+  PacketPtr clone(const Packet& p, uint32_t linear_copy, uint32_t headroom = kHeadroom);
+  // Cuts p at `at`: p keeps [0, at), the result has the rest and shares the bytes.
+  PacketPtr split(Packet& p, uint32_t at);
+
+  Buffer* make_buffer(uint32_t capacity);  // one reference; nullptr when memory is out
+  static void ref(Buffer* b) { b->refs.fetch_add(1, std::memory_order_relaxed); }
+  static void unref(Buffer* b);
+  void release(Packet* p);
+
+  size_t packets_in_use() const { return packets_.in_use(); }
+  size_t bytes() const;  // taken from the system
+  size_t trim();
+
+ private:
+  friend struct Buffer;
+  static constexpr uint32_t kClasses[] = {256, 512, 2048, 4096, 16384, 34816, 69632};  // bytes with the Buffer header
+  static constexpr size_t kClassCount = sizeof(kClasses) / sizeof(kClasses[0]);
+  Slab<Packet> packets_;
+  SlabBase* classes_[kClassCount];
+};
+
+template <class F>
+void Packet::for_each_piece(uint32_t offset, uint32_t n, F&& f) const {
+  for (const Packet* p = this; p != nullptr && n != 0; p = p->more) {
+    auto piece = [&](const uint8_t* bytes, uint32_t size) {
+      if (offset >= size) {
+        offset -= size;
+        return;
+      }
+      const uint32_t take = size - offset < n ? size - offset : n;
+      if (take != 0) f(ByteView(bytes + offset, take));
+      n -= take;
+      offset = 0;
+    };
+    piece(p->data, p->linear_length());
+    for (uint16_t i = 0; i < p->frag_count && n != 0; ++i) piece(p->frags[i].bytes(), p->frags[i].length);
+  }
+}
+
+}  // namespace leat

@@ -1,0 +1,78 @@
+// An IPv4 or IPv6 address: 16 bytes and a family, one type for both (design decision 8).
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/errno.h"
+
+namespace leat {
+
+enum class Family : uint8_t { kNone = 0, kIpv4 = 2, kIpv6 = 10 };  // Linux's AF_INET and AF_INET6
+
+// IPv4 lies in the last four of the 16 bytes, the first twelve are zero. Bytes are in network order.
+class IpAddress {
+ public:
+  constexpr IpAddress() = default;
+  static IpAddress from_v4(uint32_t host_order) {
+    IpAddress a;
+    a.family_ = Family::kIpv4;
+    store_be32(a.bytes_.data() + 12, host_order);
+    return a;
+  }
+  static IpAddress from_v4_bytes(const uint8_t* p) { return from_v4(load_be32(p)); }
+  static IpAddress from_v6_bytes(const uint8_t* p) {
+    IpAddress a;
+    a.family_ = Family::kIpv6;
+    std::memcpy(a.bytes_.data(), p, 16);
+    return a;
+  }
+  static IpAddress any(Family f) {
+    IpAddress a;
+    a.family_ = f;
+    return a;
+  }
+  // "192.0.2.1", "fd00::1"; EINVAL otherwise.
+  static Result<IpAddress> parse(std::string_view text);
+
+  Family family() const { return family_; }
+  bool is_v4() const { return family_ == Family::kIpv4; }
+  bool is_v6() const { return family_ == Family::kIpv6; }
+  uint32_t v4() const { return load_be32(bytes_.data() + 12); }
+  const uint8_t* v4_bytes() const { return bytes_.data() + 12; }
+  const uint8_t* bytes() const { return bytes_.data(); }  // all 16
+  int bits() const { return is_v4() ? 32 : 128; }
+
+  bool is_any() const { return bytes_ == std::array<uint8_t, 16>{}; }
+  bool is_loopback() const;    // 127/8, ::1
+  bool is_multicast() const;   // 224/4, ff00::/8
+  bool is_broadcast() const;   // 255.255.255.255
+  bool is_link_local() const;  // 169.254/16, fe80::/10
+  bool is_v4_mapped() const;   // ::ffff:a.b.c.d
+  IpAddress to_v4_mapped() const;    // v4 → ::ffff:v4; a v6 stays itself
+  IpAddress from_v4_mapped() const;  // the reverse; anything else stays itself
+  bool has_prefix(const IpAddress& net, int prefix_bits) const;  // same family and the first bits equal
+  std::string to_string() const;  // RFC 5952
+
+  bool operator==(const IpAddress&) const = default;
+  auto operator<=>(const IpAddress&) const = default;
+
+ private:
+  std::array<uint8_t, 16> bytes_{};
+  Family family_ = Family::kNone;
+};
+
+struct Cidr {
+  IpAddress address;
+  int prefix = 0;
+  static Result<Cidr> parse(std::string_view text);  // "10.0.0.1/24"; without a prefix: the whole address
+  bool contains(const IpAddress& a) const { return a.has_prefix(address, prefix); }
+  std::string to_string() const;
+};
+
+}  // namespace leat
