@@ -1,0 +1,163 @@
+// The storeys that every socket shares: SockCommon (what a table compares) → Sock (lock, owner, options, errors).
+// Linux's sock_common → sock → inet_sock, cut so that an idle connection pays for little (design decision 10).
+//
+// Kinds before states (decision 5): one look-up yields a connection, a request, a time-wait or a listener; all of them
+// begin with a SockCommon and live in type-stable slabs.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/list.h"
+#include "base/spinlock.h"
+#include "base/timer_wheel.h"
+#include "pkt/packet.h"
+#include "wire/ip_address.h"
+
+namespace leat::inet {
+
+enum class Kind : uint8_t { kConnection, kRequest, kTimeWait, kListener, kUdp };
+
+// Linux's numbers (include/net/tcp_states.h).
+enum class State : uint8_t {
+  kEstablished = 1, kSynSent = 2, kSynRecv = 3, kFinWait1 = 4, kFinWait2 = 5, kTimeWait = 6, kClose = 7,
+  kCloseWait = 8, kLastAck = 9, kListen = 10, kClosing = 11, kNewSynRecv = 12, kBoundInactive = 13
+};
+
+// The identity of a connection, as packets carry it and as hashes eat it. Host order. No padding surprises: hash
+// functions take the fields, never the bytes.
+struct FourTuple {
+  IpAddress local;
+  IpAddress remote;
+  uint16_t local_port = 0;
+  uint16_t remote_port = 0;
+};
+
+// IPv4 addresses lie in place; IPv6 ones behind the object, where `v6_addresses` of the concrete type says (both
+// behind local()/remote()). The first word is the hash chain and survives a free (Slab keeps it): a reader that was
+// on this object when it was freed still finds its way to some chain's end and notices there (nulls).
+struct SockCommon {
+  std::atomic<uintptr_t> chain{0};  // next SockCommon*, or a nulls value: bucket << 1 | 1
+  std::atomic<uint32_t> refs{0};    // 0: free or dying; a look-up takes a reference only if it is not 0
+  uint32_t hash = 0;
+  Kind kind = Kind::kConnection;
+  std::atomic<uint8_t> state{7};    // State
+  Family family = Family::kNone;    // of the socket: a v6 socket may hold v4-mapped peers, then addresses are v4
+  uint8_t v6only : 1 = 0;
+  uint8_t reuse_address : 1 = 0;    // SO_REUSEADDR
+  uint8_t reuse_port : 1 = 0;       // SO_REUSEPORT
+  uint8_t addresses_are_v6 : 1 = 0;
+  uint16_t local_port = 0;          // host order
+  uint16_t remote_port = 0;
+  uint16_t bound_ifindex = 0;       // SO_BINDTODEVICE; 0: any
+  uint16_t v6_offset = 0;           // bytes from this to {remote, local} of 16 bytes each; 0: there is no room for v6
+  uint32_t remote_v4 = 0;           // host order
+  uint32_t local_v4 = 0;
+
+  State get_state() const { return static_cast<State>(state.load(std::memory_order_relaxed)); }
+  IpAddress local() const { return addresses_are_v6 ? IpAddress::from_v6_bytes(v6() + 16) : IpAddress::from_v4(local_v4); }
+  IpAddress remote() const { return addresses_are_v6 ? IpAddress::from_v6_bytes(v6()) : IpAddress::from_v4(remote_v4); }
+  void set_addresses(const IpAddress& local, const IpAddress& remote);  // same family, or either any()
+  FourTuple tuple() const { return {local(), remote(), local_port, remote_port}; }
+  bool matches(const FourTuple& t, uint16_t ifindex) const;  // all four, and the device when bound to one
+
+  bool try_get() {  // Linux's refcount_inc_not_zero
+    uint32_t r = refs.load(std::memory_order_relaxed);
+    while (r != 0) {
+      if (refs.compare_exchange_weak(r, r + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+  void get() { refs.fetch_add(1, std::memory_order_relaxed); }
+  bool put() { return refs.fetch_sub(1, std::memory_order_acq_rel) == 1; }  // true: the caller destroys
+
+ private:
+  const uint8_t* v6() const { return reinterpret_cast<const uint8_t*>(this) + v6_offset; }
+};
+
+// What has a local port: connections, listeners, time-waits, UDP sockets. Filled by inet/ports.
+struct BindBucket;
+struct BoundSock : SockCommon {
+  ListNode bind_node;             // in its bucket's list of owners
+  BindBucket* bind_bucket = nullptr;
+};
+
+// Towards the user: what the socket room learns from a transport. Called with the socket's lock held.
+class SockEvents {
+ public:
+  virtual void on_events(uint32_t epoll_events) = 0;  // something may have become ready: EPOLLIN, EPOLLOUT, …
+
+ protected:
+  ~SockEvents() = default;
+};
+
+// Options that hardly any connection changes. One block is shared by all that have the same values (accepted
+// connections share their listener's), and copied by the first who changes one: see Sock::own_options().
+struct SockOptions {
+  std::atomic<uint32_t> refs{1};
+  uint8_t tos = 0;
+  uint8_t ttl = 0;                 // 0: the namespace's default
+  uint8_t min_ttl = 0;
+  uint8_t pmtu_discover = 1;       // IP_PMTUDISC_WANT
+  uint8_t priority = 0;
+  bool freebind = false;
+  bool transparent = false;
+  bool bind_address_no_port = false;
+  bool recv_error = false;         // IP_RECVERR
+  bool broadcast = false;
+  bool auto_flow_label = true;
+  uint32_t mark = 0;
+  uint16_t local_port_low = 0;     // IP_LOCAL_PORT_RANGE
+  uint16_t local_port_high = 0;
+  Duration receive_timeout = Duration::infinite();
+  Duration send_timeout = Duration::infinite();
+  uint64_t max_pacing_rate = ~uint64_t{0};
+  int32_t rcvlowat = 1;
+  int32_t linger_s = -1;           // SO_LINGER off
+  bool linger_on = false;
+  // TCP
+  uint32_t keepidle_s = 0;         // 0: the sysctl
+  uint32_t keepintvl_s = 0;
+  uint8_t keepcnt = 0;
+  uint8_t syncnt = 0;
+  uint8_t defer_accept_s = 0;
+  uint8_t save_syn = 0;
+  int32_t linger2_s = 0;           // 0: tcp_fin_timeout; < 0: none
+  uint32_t user_timeout_ms = 0;
+  uint32_t notsent_lowat = 0;      // 0: the sysctl
+  uint16_t user_mss = 0;
+  uint32_t window_clamp = 0;
+  uint32_t rto_max_ms = 0;         // 0: the sysctl
+  uint32_t rto_min_us = 0;
+  uint32_t delack_max_us = 0;
+  uint8_t congestion = 0;          // index in the registry; 0: the namespace's default
+  bool thin_linear_timeouts = false;
+  bool fastopen_connect = false;
+  bool fastopen_no_cookie = false;
+  uint32_t fastopen_queue = 0;     // TCP_FASTOPEN on a listener: 0 off
+  bool inq = false;                // TCP_INQ
+};
+
+inline constexpr uint8_t kRcvShutdown = 1, kSendShutdown = 2;
+inline constexpr uint8_t kBufLockSend = 1, kBufLockReceive = 2;
+
+struct Sock : BoundSock {
+  // The connection's lock. A segment that finds it taken is pushed on `backlog` and processed by the holder at
+  // release (decision 4): see SockLock in inet/sock_lock.h.
+  SpinLock lock;
+  uint16_t error = 0;       // sk_err: given to the user once
+  uint16_t soft_error = 0;  // sk_err_soft
+  std::atomic<Packet*> backlog{nullptr};
+  SockEvents* events = nullptr;      // the file; nullptr once closed (an orphan)
+  SockOptions* options = nullptr;
+  int32_t sndbuf = 0;
+  int32_t rcvbuf = 0;
+  uint32_t cookie = 0;
+  uint8_t shutdown = 0;              // kRcvShutdown | kSendShutdown
+  uint8_t buf_lock = 0;              // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
+  bool keepalive = false;            // SO_KEEPALIVE
+  bool oob_inline = false;
+  std::atomic<uint32_t> backlog_bytes{0};
+};
+
+}  // namespace leat::inet

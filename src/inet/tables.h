@@ -1,0 +1,81 @@
+// The tables of connections: ehash (connections, requests and time-waits in one), lhash2 (listeners).
+//
+// Looking up takes no lock and writes no shared line but the reference count of what it found. Chains are singly
+// linked through SockCommon::chain and end in a "nulls" value that names the bucket: a reader that was carried into
+// another chain by an object's reuse sees a foreign end and starts again; a hit is compared again after its reference
+// is taken (Linux's __inet_lookup_established). Adding and removing takes the bucket's lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/siphash.h"
+#include "inet/sock.h"
+
+namespace leat::inet {
+
+class EstablishedTable {
+ public:
+  EstablishedTable(Rng& rng, uint32_t buckets);  // a power of two; grows by itself (grow())
+  ~EstablishedTable();
+
+  // The connection, request or time-wait of this tuple, with a reference taken; nullptr: none.
+  SockCommon* lookup(const FourTuple& t, uint16_t ifindex) const;
+  uint32_t hash_of(const FourTuple& t) const;
+
+  void insert(SockCommon* s);  // sets s->hash from its tuple; duplicates are the caller's care; refs is not touched
+  // Inserts unless an equal tuple (and device) is there. `may_replace(context, existing)` is asked, with the bucket
+  // locked, whether an existing time-wait may give way (tcp_tw_reuse); if so it is unhashed, and returned in
+  // *replaced with the table's reference. false: taken.
+  using MayReplace = bool (*)(void* context, SockCommon* existing);
+  bool insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced);
+  // One step for readers: they find either old or fresh, never neither. false: old was not hashed (any more), fresh
+  // is not inserted.
+  bool replace(SockCommon* old, SockCommon* fresh);
+  bool remove(SockCommon* s);  // false: was not hashed
+  static bool is_hashed(const SockCommon* s);
+
+  // Makes room when the load is above one: called by the owner at the end of a turn. The old array is freed after a
+  // grace period (rcu.h). Lookups go on meanwhile.
+  void grow_if_needed();
+
+  size_t count() const;
+  uint32_t buckets() const;
+  size_t bytes() const;
+
+  // Calls f(SockCommon&) with a reference held for each entry that is there throughout; others may be missed.
+  // No lock is held during f. For ss.
+  template <class F>
+  void for_each(F&& f) const {
+    for_each_raw([](void* c, SockCommon& s) { (*static_cast<F*>(c))(s); }, &f);
+  }
+
+ private:
+  void for_each_raw(void (*f)(void*, SockCommon&), void* context) const;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Listeners, by (address, port), exact first and wildcard second; score as in Linux (compute_score): a match of the
+// device counts, the family's exactness counts, SO_REUSEPORT groups are spread by a keyed hash of the remote end.
+class ListenTable {
+ public:
+  explicit ListenTable(Rng& rng);
+  ~ListenTable();
+  void insert(Sock* listener);
+  void remove(Sock* listener);
+  // With a reference taken; nullptr: nobody listens.
+  Sock* lookup(const FourTuple& t, uint16_t ifindex) const;
+  template <class F>
+  void for_each(F&& f) const {
+    for_each_raw([](void* c, Sock& s) { (*static_cast<F*>(c))(s); }, &f);
+  }
+
+ private:
+  void for_each_raw(void (*f)(void*, Sock&), void* context) const;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace leat::inet
