@@ -2,6 +2,7 @@
 // TcpView looks at any bytes; TcpHeader is a value that can only make sense.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -26,6 +27,7 @@ struct FastOpenCookie {
   bool present = false;
   bool experimental = false;  // option 254 with magic 0xF989
   std::array<uint8_t, 16> bytes{};
+  bool operator==(const FastOpenCookie&) const = default;
 };
 
 // What Linux reads. An option that is malformed is skipped as Linux does (tcp_parse_options): a length below 2 or past
@@ -42,6 +44,7 @@ struct TcpOptions {
   uint8_t sack_count = 0;
   std::array<SackBlock, 4> sacks{};
   FastOpenCookie fast_open;       // SYN only
+  bool operator==(const TcpOptions&) const = default;
 };
 
 struct TcpHeader {
@@ -60,6 +63,7 @@ struct TcpHeader {
   bool fin() const { return flags & kTcpFin; }
   bool rst() const { return flags & kTcpRst; }
   bool has_ack() const { return flags & kTcpAck; }
+  bool operator==(const TcpHeader&) const = default;
 };
 
 // The fixed part and the data offset are checked: nullopt when fewer bytes than the header says or it says < 20.
