@@ -3,11 +3,13 @@
 //
 //   [ block 64 KiB: header | object | object | … ]   blocks with free objects form a list; full ones are in none
 //
-// alloc() and free() may be called from any thread. The first 8 bytes of a free object are kept untouched (hash
-// chains run through them); the free link lies at `free_link_offset`, which defaults to the object's end.
-// Blocks whose objects are all free go back to the system by trim(), which the caller runs after a grace period.
+// alloc_raw() and free_raw() may be called from any thread. Which objects are free stands in a bitmap of the block, so
+// a free object keeps every byte of its last owner: hash chains run on through it and a late reader races with nobody.
+// alloc takes the lowest free object, which keeps live objects together and blocks empty; freeing twice is a failed
+// CHECK. Blocks whose objects are all free go back to the system by trim(), which the caller runs after a grace period.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -30,24 +32,33 @@ class SlabBase {
 
   const char* name() const { return name_; }
   size_t object_size() const { return object_size_; }
-  size_t in_use() const { return in_use_; }
-  size_t bytes() const { return bytes_; }  // taken from the system
-  void set_limit(size_t objects) { limit_ = objects; }  // alloc_raw fails beyond; for tests and for bounds
+  size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+  size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }  // taken from the system
+  // alloc_raw fails beyond; for tests and for bounds.
+  void set_limit(size_t objects) { limit_.store(objects, std::memory_order_relaxed); }
   void forget_leaks() { check_leaks_ = false; }
 
  private:
   struct Block;
-  Block* grow();
+  struct Ring;  // circular list of the blocks that have a free object; empty blocks stand at its end
+  Block* new_block();
+  void adopt(Block* block);
+  void* take_lowest(Block* block);
+  Block* block_of(void* object) const;
+  size_t index_of(Block* block, void* object) const;
+  bool may_alloc() const { return in_use() < limit_.load(std::memory_order_relaxed); }
+
   const char* name_;
   size_t object_size_;
+  size_t block_bytes_;
+  size_t bitmap_words_;
   size_t first_offset_;
   size_t per_block_;
-  size_t block_bytes_;
-  Block* partial_ = nullptr;  // blocks with at least one free object
+  Block* partial_ = nullptr;
   Block* all_ = nullptr;
-  size_t in_use_ = 0;
-  size_t bytes_ = 0;
-  size_t limit_ = SIZE_MAX;
+  std::atomic<size_t> in_use_ = 0;
+  std::atomic<size_t> bytes_ = 0;
+  std::atomic<size_t> limit_ = SIZE_MAX;
   bool check_leaks_ = true;
   mutable SpinLock lock_;
 };

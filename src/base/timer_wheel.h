@@ -1,10 +1,17 @@
 // Hierarchical timer wheel: arm, cancel and the next deadline in O(1), ten million armed timers are normal.
-// Eight levels of 64 slots; level 0 has slots of 1.024 µs, each level above is 64 times coarser; a timer beyond the
-// last level waits in the last slot and is put down again. A bitmap a level finds the next slot.
+// Nine levels of 64 slots; level 0 has slots of 1.024 µs, each level above is 64 times coarser, and nine of them span
+// all of Time. A timer stands at the level of the highest digit (base 64) in which its tick differs from the wheel's,
+// so every timer of a level is due before every timer of the level above, and a bitmap a level finds the next slot.
+// When the wheel enters a slot of a higher level, its timers are placed again, in order.
+//
 // Thread rule: arm and cancel from any thread (one lock inside); advance from one thread at a time. The callback runs
-// without the lock and may arm or cancel anything, itself included.
+// without the lock and may arm, cancel or free anything, its own timer included. cancel() that returns false because
+// the callback is running on another thread does not wait for it.
+// A timer that a callback arms at or before `now` fires in the same advance; one that does so again and again is left
+// after kExtraPasses rounds, and next_deadline() is then not later than it, so the caller comes back.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,26 +36,47 @@ class TimerWheel {
   void arm(Timer& timer, Time expires);  // an armed timer is moved
   bool cancel(Timer& timer);             // false when it was not armed
   void advance(Time now);                // fires all timers with expires <= now
-  // Not later than the first expiry and, when that is less than a slot of its level away, equal to it;
-  // Time::never() when nothing is armed.
+  // The first expiry; Time::never() when nothing is armed. It may be earlier only after the first timer of a slot with
+  // more than kScan others was cancelled, until the wheel gets there.
   Time next_deadline() const;
-  size_t armed() const { return armed_; }
+  size_t armed() const { return armed_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr int kLevels = 8;
+  static constexpr int kLevels = 9;
   static constexpr int kSlotBits = 6;
   static constexpr int kSlots = 1 << kSlotBits;
   static constexpr int kTickShift = 10;  // 1.024 µs
-  using Slot = List<Timer, &Timer::node>;
+  static constexpr int kExtraPasses = 64;
+  static constexpr int kScan = 64;
+  using TimerList = List<Timer, &Timer::node>;
+  struct Slot {
+    TimerList timers;
+    Time earliest;  // not later than any of them
+    bool is_exact = true;
+  };
+  struct Position {
+    int level;
+    int slot;
+  };
 
+  Position position_of(Time expires) const;
   void place(Timer& timer);
-  void cascade(int level);
+  void remove(Timer& timer);
+  bool find_next(Position* next) const;
+  uint64_t first_tick(Position p) const;
+  void step_to(uint64_t tick);
+  void cascade(Position p);
+  void take_slot(Position p, TimerList& out);
+  void fire_current(Time now, int* extra_passes);
+  bool fire_pass(Time now);
+  Time refine(Slot& slot) const;
+
   Fire fire_;
   void* context_;
   uint64_t tick_ = 0;  // the level-0 slot that the wheel stands at
-  size_t armed_ = 0;
+  std::atomic<size_t> armed_ = 0;
   uint64_t occupied_[kLevels] = {};
-  Slot slots_[kLevels][kSlots];
+  mutable Slot slots_[kLevels][kSlots];
   mutable SpinLock lock_;
 };
 

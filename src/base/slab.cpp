@@ -1,0 +1,170 @@
+// Slabs: blocks aligned to their size, so that an object's block is found by masking its address, and a bitmap of free
+// objects in the block's header. Memory comes from the allocator outside the lock.
+#include "base/slab.h"
+
+#include <cstdlib>
+
+#include "base/check.h"
+
+namespace leat {
+namespace {
+constexpr size_t kBlockBytes = 64 * 1024;
+constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
+
+size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+size_t block_bytes_for(size_t object_size) {
+  size_t bytes = kBlockBytes;
+  while (object_size > kSmallObject && bytes < 16 * object_size) bytes *= 2;
+  return bytes;
+}
+}  // namespace
+
+struct SlabBase::Block {
+  const SlabBase* owner;
+  Block* next_all;
+  Block* prev;  // in the ring of blocks with free objects
+  Block* next;
+  uint32_t free;
+  uint32_t first_word;  // no bit is set in the bitmap's words before it
+  uint64_t* bitmap() { return reinterpret_cast<uint64_t*>(this + 1); }  // 1: free
+};
+
+struct SlabBase::Ring {
+  static void insert_back(Block** ring, Block* b) {
+    if (*ring == nullptr) {
+      *ring = b->prev = b->next = b;
+      return;
+    }
+    b->next = *ring;
+    b->prev = (*ring)->prev;
+    b->prev->next = b->next->prev = b;
+  }
+  static void insert_front(Block** ring, Block* b) {
+    insert_back(ring, b);
+    *ring = b;
+  }
+  static void erase(Block** ring, Block* b) {
+    if (*ring == b) *ring = b->next == b ? nullptr : b->next;
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+  }
+};
+
+SlabBase::SlabBase(const char* name, size_t object_size, size_t align) : name_(name) {
+  LEAT_CHECK(align != 0 && (align & (align - 1)) == 0 && align <= 4096);
+  if (align < 8) align = 8;
+  object_size_ = round_up(object_size < 16 ? 16 : object_size, align);
+  block_bytes_ = block_bytes_for(object_size_);
+  bitmap_words_ = (block_bytes_ / object_size_ + 63) / 64;
+  first_offset_ = round_up(sizeof(Block) + bitmap_words_ * 8, align);
+  per_block_ = (block_bytes_ - first_offset_) / object_size_;
+}
+
+SlabBase::~SlabBase() {
+  LEAT_CHECK(!check_leaks_ || in_use() == 0);
+  while (all_ != nullptr) {
+    Block* b = all_;
+    all_ = b->next_all;
+    std::free(b);
+  }
+}
+
+void* SlabBase::alloc_raw() {
+  for (Block* fresh = nullptr;;) {
+    {
+      Guard guard(lock_);
+      if (fresh != nullptr) adopt(fresh);
+      if (!may_alloc()) return nullptr;
+      if (partial_ != nullptr) return take_lowest(partial_);
+    }
+    fresh = new_block();
+    if (fresh == nullptr) return nullptr;
+  }
+}
+
+SlabBase::Block* SlabBase::new_block() {
+  void* memory = std::aligned_alloc(block_bytes_, block_bytes_);
+  if (memory == nullptr) return nullptr;
+  auto* b = new (memory) Block{this, nullptr, nullptr, nullptr, static_cast<uint32_t>(per_block_), 0};
+  for (size_t w = 0; w < bitmap_words_; ++w) {
+    const size_t left = per_block_ > w * 64 ? per_block_ - w * 64 : 0;
+    b->bitmap()[w] = left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+  }
+  return b;
+}
+
+void SlabBase::adopt(Block* b) {
+  b->next_all = all_;
+  all_ = b;
+  Ring::insert_back(&partial_, b);
+  bytes_.fetch_add(block_bytes_, std::memory_order_relaxed);
+}
+
+void* SlabBase::take_lowest(Block* b) {
+  uint32_t w = b->first_word;
+  while (b->bitmap()[w] == 0) ++w;
+  b->first_word = w;
+  const auto bit = static_cast<size_t>(__builtin_ctzll(b->bitmap()[w]));
+  b->bitmap()[w] &= b->bitmap()[w] - 1;
+  if (--b->free == 0) Ring::erase(&partial_, b);
+  in_use_.fetch_add(1, std::memory_order_relaxed);
+  return reinterpret_cast<uint8_t*>(b) + first_offset_ + (w * size_t{64} + bit) * object_size_;
+}
+
+SlabBase::Block* SlabBase::block_of(void* object) const {
+  auto* b = reinterpret_cast<Block*>(reinterpret_cast<uintptr_t>(object) & ~(block_bytes_ - 1));
+  LEAT_CHECK(b->owner == this);
+  return b;
+}
+
+size_t SlabBase::index_of(Block* b, void* object) const {
+  const auto offset = static_cast<size_t>(static_cast<uint8_t*>(object) - reinterpret_cast<uint8_t*>(b));
+  LEAT_CHECK(offset >= first_offset_ && (offset - first_offset_) % object_size_ == 0);
+  return (offset - first_offset_) / object_size_;
+}
+
+void SlabBase::free_raw(void* object) {
+  if (object == nullptr) return;
+  Block* b = block_of(object);
+  const size_t i = index_of(b, object);
+  const auto w = static_cast<uint32_t>(i / 64);
+  const uint64_t mask = uint64_t{1} << (i % 64);
+  Guard guard(lock_);
+  LEAT_CHECK((b->bitmap()[w] & mask) == 0);  // freed twice
+  b->bitmap()[w] |= mask;
+  if (w < b->first_word) b->first_word = w;
+  in_use_.fetch_sub(1, std::memory_order_relaxed);
+  if (b->free++ == 0) {
+    Ring::insert_front(&partial_, b);
+  }
+  if (b->free == per_block_ && partial_->next != partial_) {  // empty: the last to be taken from
+    Ring::erase(&partial_, b);
+    Ring::insert_back(&partial_, b);
+  }
+}
+
+size_t SlabBase::trim() {
+  Block* dead = nullptr;
+  size_t freed = 0;
+  {
+    Guard guard(lock_);
+    bool kept_one = false;
+    for (Block** link = &all_; *link != nullptr;) {
+      Block* b = *link;
+      if (b->free != per_block_ || !std::exchange(kept_one, true)) {
+        link = &b->next_all;
+        continue;
+      }
+      *link = b->next_all;
+      Ring::erase(&partial_, b);
+      b->next_all = std::exchange(dead, b);
+      freed += block_bytes_;
+    }
+    bytes_.fetch_sub(freed, std::memory_order_relaxed);
+  }
+  while (dead != nullptr) std::free(std::exchange(dead, dead->next_all));
+  return freed;
+}
+
+}  // namespace leat

@@ -1,0 +1,161 @@
+// The wheel's invariants, true whenever the lock is free:
+//   a timer with tick t > tick_ stands at level L = the highest digit in which t and tick_ differ, in slot digit(t, L);
+//   a timer with t <= tick_ stands in slot digit(tick_, 0) of level 0;
+//   hence the slots in use at level L > 0 all lie behind digit(tick_, L), and position_of() finds any armed timer.
+#include "base/timer_wheel.h"
+
+namespace leat {
+
+TimerWheel::TimerWheel(Fire fire, void* context) : fire_(fire), context_(context) {}
+
+void TimerWheel::arm(Timer& timer, Time expires) {
+  Guard guard(lock_);
+  if (timer.is_armed()) remove(timer);
+  timer.expires = expires;
+  place(timer);
+  armed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool TimerWheel::cancel(Timer& timer) {
+  Guard guard(lock_);
+  if (!timer.is_armed()) return false;
+  remove(timer);
+  return true;
+}
+
+TimerWheel::Position TimerWheel::position_of(Time expires) const {
+  const uint64_t wanted = expires.ns() < 0 ? 0 : static_cast<uint64_t>(expires.ns()) >> kTickShift;
+  const uint64_t tick = wanted < tick_ ? tick_ : wanted;
+  const uint64_t differs = tick ^ tick_;
+  const int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / kSlotBits;
+  return {level, static_cast<int>(tick >> (level * kSlotBits)) & (kSlots - 1)};
+}
+
+void TimerWheel::place(Timer& timer) {
+  const Position p = position_of(timer.expires);
+  Slot& slot = slots_[p.level][p.slot];
+  if (slot.timers.is_empty() || timer.expires <= slot.earliest) {
+    slot.earliest = timer.expires;
+    slot.is_exact = true;
+  }
+  slot.timers.push_back(&timer);
+  occupied_[p.level] |= uint64_t{1} << p.slot;
+}
+
+// The timer may also stand in fire_pass's list of due timers; then the slot found is the current one and only the
+// unlinking matters.
+void TimerWheel::remove(Timer& timer) {
+  const Position p = position_of(timer.expires);
+  Slot& slot = slots_[p.level][p.slot];
+  timer.node.unlink();
+  armed_.fetch_sub(1, std::memory_order_relaxed);
+  if (slot.timers.is_empty()) {
+    occupied_[p.level] &= ~(uint64_t{1} << p.slot);
+  } else if (timer.expires == slot.earliest) {
+    slot.is_exact = false;
+  }
+}
+
+uint64_t TimerWheel::first_tick(Position p) const {
+  const int shift = p.level * kSlotBits;
+  const uint64_t above = tick_ >> shift >> kSlotBits << kSlotBits;
+  return (above | static_cast<uint64_t>(p.slot)) << shift;
+}
+
+void TimerWheel::advance(Time now) {
+  Guard guard(lock_);
+  const uint64_t target = now.ns() < 0 ? 0 : static_cast<uint64_t>(now.ns()) >> kTickShift;
+  int extra_passes = kExtraPasses;
+  fire_current(now, &extra_passes);
+  for (Position next; find_next(&next) && first_tick(next) <= target;) {
+    step_to(first_tick(next));
+    if (next.level > 0) cascade(next);
+    fire_current(now, &extra_passes);
+  }
+  if (target > tick_) step_to(target);
+}
+
+// The first slot in use behind the current one.
+bool TimerWheel::find_next(Position* next) const {
+  const uint64_t behind = ~uint64_t{1} << (tick_ & (kSlots - 1));
+  for (int level = 0; level < kLevels; ++level) {
+    const uint64_t slots = occupied_[level] & (level == 0 ? behind : ~uint64_t{0});
+    if (slots == 0) continue;
+    *next = {level, __builtin_ctzll(slots)};
+    return true;
+  }
+  return false;
+}
+
+// No slot in use begins between here and `tick`, so only what the extra passes left in the current slot must move.
+void TimerWheel::step_to(uint64_t tick) {
+  TimerList left;
+  take_slot({0, static_cast<int>(tick_ & (kSlots - 1))}, left);
+  tick_ = tick;
+  while (Timer* t = left.pop_front()) place(*t);
+}
+
+void TimerWheel::cascade(Position p) {
+  TimerList timers;
+  take_slot(p, timers);
+  while (Timer* t = timers.pop_front()) place(*t);
+}
+
+void TimerWheel::take_slot(Position p, TimerList& out) {
+  const uint64_t bit = uint64_t{1} << p.slot;
+  if ((occupied_[p.level] & bit) == 0) return;
+  occupied_[p.level] &= ~bit;
+  while (Timer* t = slots_[p.level][p.slot].timers.pop_front()) out.push_back(t);
+}
+
+void TimerWheel::fire_current(Time now, int* extra_passes) {
+  while (fire_pass(now) && *extra_passes > 0) --*extra_passes;
+}
+
+// Takes what is due out of the current slot first, so that a callback's arming cannot keep the pass going.
+bool TimerWheel::fire_pass(Time now) {
+  const int index = static_cast<int>(tick_ & (kSlots - 1));
+  const uint64_t bit = uint64_t{1} << index;
+  Slot& slot = slots_[0][index];
+  if ((occupied_[0] & bit) == 0 || slot.earliest > now) return false;
+  TimerList all;
+  TimerList due;
+  take_slot({0, index}, all);
+  while (Timer* t = all.pop_front()) {
+    if (t->expires <= now) {
+      due.push_back(t);
+    } else {
+      place(*t);
+    }
+  }
+  const bool fired = !due.is_empty();
+  while (Timer* t = due.pop_front()) {
+    armed_.fetch_sub(1, std::memory_order_relaxed);
+    lock_.unlock();
+    fire_(context_, *t);
+    lock_.lock();
+  }
+  return fired;
+}
+
+Time TimerWheel::next_deadline() const {
+  Guard guard(lock_);
+  for (int level = 0; level < kLevels; ++level) {
+    if (occupied_[level] != 0) return refine(slots_[level][__builtin_ctzll(occupied_[level])]);
+  }
+  return Time::never();
+}
+
+Time TimerWheel::refine(Slot& slot) const {
+  if (slot.is_exact) return slot.earliest;
+  Time earliest = Time::never();
+  int seen = 0;
+  for (const Timer& t : slot.timers) {
+    if (++seen > kScan) return slot.earliest;
+    if (t.expires < earliest) earliest = t.expires;
+  }
+  slot.is_exact = true;
+  return slot.earliest = earliest;
+}
+
+}  // namespace leat
