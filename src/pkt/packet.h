@@ -19,10 +19,17 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "base/time.h"
+#include "base/tree.h"
 
 namespace leat {
 
 class PacketPool;
+struct Packet;
+
+struct PacketDeleter {
+  void operator()(Packet* p) const;
+};
+using PacketPtr = std::unique_ptr<Packet, PacketDeleter>;
 
 // Counted bytes. Whoever holds a reference may read; only a sole owner may write what is already published, but the
 // bytes behind the last published one may be appended by whoever reserves them (the socket's send buffer does).
@@ -50,9 +57,10 @@ enum class GsoType : uint8_t { kNone, kTcp4, kTcp6, kUdp };
 
 struct Packet {
   static constexpr uint32_t kMaxFragments = 17;
-  static constexpr size_t kControlBytes = 88;
+  static constexpr size_t kControlBytes = 120;
 
-  ListNode node;  // queues are intrusive
+  ListNode node;       // queues are intrusive
+  TreeNode tree_node;  // so are the retransmit queue and the out-of-order queue (base/tree.h)
   PacketPool* pool = nullptr;
   Buffer* buffer = nullptr;  // of the linear bytes
   uint8_t* head = nullptr;
@@ -60,8 +68,10 @@ struct Packet {
   uint8_t* tail = nullptr;
   uint8_t* end = nullptr;
   Packet* more = nullptr;  // owned; its bytes follow this packet's
-  uint32_t length = 0;     // linear + fragments + more
-  uint32_t truesize = 0;   // what a socket is charged for it, Linux's SKB_TRUESIZE
+  uint32_t length = 0;     // linear + fragments + more (each of the chain counts itself and what follows it)
+  // What a socket is charged for it, Linux's SKB_TRUESIZE. make() sets it, add_fragment() adds the bytes, split()
+  // takes off what left the fragments; pull() and trim() do not touch it, so that a charge stays what it was.
+  uint32_t truesize = 0;
 
   Time received;               // when the link got it
   Time departure;              // earliest departure (pacing); zero: now
@@ -110,17 +120,20 @@ struct Packet {
   bool pull_linear(uint32_t n); // makes the first n bytes linear (headers only; copies at most those); false: too short
   void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
   bool can_add_fragment(const Buffer* b, uint32_t offset) const;
+  void append(PacketPtr p);  // its bytes follow this packet's (the end of the chain `more`)
   // Copies n bytes from offset to out; CHECKs the range.
   void copy_out(uint32_t offset, uint8_t* out, uint32_t n) const;
   // Calls f(ByteView) for each piece of [offset, offset+n), in order.
   template <class F>
   void for_each_piece(uint32_t offset, uint32_t n, F&& f) const;
-};
 
-struct PacketDeleter {
-  void operator()(Packet* p) const;
+ private:
+  uint32_t pull_own(uint32_t n);
+  uint32_t pull_fragments(uint32_t n);
+  void drop_more();
+  void trim_own(uint32_t keep);
+  bool grow_tailroom(uint32_t room);
 };
-using PacketPtr = std::unique_ptr<Packet, PacketDeleter>;
 
 using PacketList = List<Packet, &Packet::node>;
 
@@ -173,9 +186,10 @@ class PacketPool {
   PacketPtr make(uint32_t linear, uint32_t headroom = kHeadroom);
   PacketPtr make_copy(ByteView bytes, uint32_t headroom = kHeadroom);  // bytes as its linear part
   // Shares all payload bytes: the first `linear_copy` linear bytes are copied into a new linear part (headers that
-  // the copy may rewrite), the rest become fragments. Offload data are copied.
+  // the copy may rewrite), the rest become fragments. Offload data and header positions are copied, control is not.
   PacketPtr clone(const Packet& p, uint32_t linear_copy, uint32_t headroom = kHeadroom);
-  // Cuts p at `at`: p keeps [0, at), the result has the rest and shares the bytes.
+  // Cuts p at `at`: p keeps [0, at), the result has the rest and shares the bytes, behind kHeadroom and no linear part.
+  // Offload data are copied, header positions and control are not. nullptr when memory is out; p is then as it was.
   PacketPtr split(Packet& p, uint32_t at);
 
   Buffer* make_buffer(uint32_t capacity);  // one reference; nullptr when memory is out
@@ -188,11 +202,14 @@ class PacketPool {
   size_t trim();
 
  private:
-  friend struct Buffer;
+  void free_buffer(Buffer* b);
+
+  static constexpr uint32_t kMaxBuffer = 1u << 24;  // no length that this room is asked for may wrap a sum
   static constexpr uint32_t kClasses[] = {256, 512, 2048, 4096, 16384, 34816, 69632};  // bytes with the Buffer header
   static constexpr size_t kClassCount = sizeof(kClasses) / sizeof(kClasses[0]);
   Slab<Packet> packets_;
   SlabBase* classes_[kClassCount];
+  std::atomic<size_t> large_bytes_ = 0;
 };
 
 template <class F>

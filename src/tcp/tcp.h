@@ -1,0 +1,110 @@
+// TCP of one namespace: what the socket room calls, and what the rooms of tcp share.
+//
+// Thread rule: any thread may call any function; each locks the socket that it is given (SockLock). Nothing blocks:
+// what would is EAGAIN or EINPROGRESS, and the file is told by SockEvents when it is worth trying again.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <memory>
+#include <span>
+
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "inet/ports.h"
+#include "inet/tables.h"
+#include "ip/ip.h"
+#include "tcp/conn.h"
+
+namespace leat::tcp {
+
+// What recv tells besides the bytes.
+struct ReceiveInfo {
+  bool is_oob = false;        // MSG_OOB out
+  bool has_inq = false;       // TCP_INQ asked for
+  uint32_t inq = 0;
+};
+
+struct Counts {               // /proc/net/sockstat, ss -s
+  std::atomic<uint64_t> orphans{0};
+  std::atomic<uint64_t> time_waits{0};
+  std::atomic<uint64_t> allocated{0};
+  std::atomic<int64_t> memory_pages{0};
+  std::atomic<bool> under_pressure{false};
+};
+
+class Tcp final : public ip::Transport {
+ public:
+  struct Config {
+    uint32_t ehash_entries = 65536;
+  };
+  Tcp(Netns& ns, PacketPool& pool, ip::Ip& ip, const Config& config);
+  ~Tcp() override;
+
+  // --- the user's calls: POSIX names and errnos, without blocking -------------------------------------------------
+  Result<TcpSock*> create(Family family);                    // one reference, the caller's. ENOMEM, EAFNOSUPPORT
+  Result<void> bind(TcpSock& s, const IpAddress& address, uint16_t port, bool privileged);
+  Result<void> listen(TcpSock& s, int backlog);
+  Result<TcpSock*> accept(TcpSock& listener);                // one reference; EAGAIN, EINVAL, or the socket's error
+  Result<void> connect(TcpSock& s, const IpAddress& address, uint16_t port);  // EINPROGRESS while the SYN is out
+  Result<void> disconnect(TcpSock& s);                       // connect(AF_UNSPEC)
+  Result<size_t> send(TcpSock& s, std::span<const iovec> data, int flags);
+  Result<size_t> receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info);
+  Result<void> shutdown(TcpSock& s, int how);                // SHUT_RD, SHUT_WR, SHUT_RDWR
+  // The file is gone. The connection goes on closing as an orphan; the caller's reference is given up. With SO_LINGER
+  // the socket room waits first (is_closed_for_linger) and calls this afterwards.
+  void close(TcpSock& s);
+  void release(TcpSock& s);                                  // drops a reference
+  uint32_t poll_events(TcpSock& s);                          // EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLPRI
+  int take_error(TcpSock& s);                                // SO_ERROR: read and cleared
+  void attach(TcpSock& s, inet::SockEvents* file);           // who is told of events
+  bool has_unsent_data(TcpSock& s);                          // for SO_LINGER
+  // SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL on a listener.
+  Result<int> ioctl(TcpSock& s, unsigned long request);
+  // IPPROTO_TCP level; SOL_SOCKET and IP levels are in the socket room. ENOPROTOOPT, EINVAL, …
+  Result<void> set_option(TcpSock& s, int name, std::span<const uint8_t> value);
+  Result<size_t> get_option(TcpSock& s, int name, std::span<uint8_t> value);  // bytes written
+  // The user changed SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT, SO_KEEPALIVE, SO_MAX_PACING_RATE, TOS, …: act on it.
+  void on_option_changed(TcpSock& s, int level, int name);
+  Result<void> destroy(TcpSock& s, int error);               // SOCK_DESTROY (ss -K): ECONNABORTED
+
+  // --- the turn ---------------------------------------------------------------------------------------------------
+  void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
+  void on_icmp_error(const ip::IcmpError& e) override;
+  void on_time(Time now) { wheel.advance(now); }
+  Time next_deadline() const { return wheel.next_deadline(); }
+  void end_turn();                                           // frees what died, grows tables
+
+  // --- shared by the rooms of tcp ---------------------------------------------------------------------------------
+  Time now() const { return ns.now(); }
+  void count(Mib m, uint64_t n = 1) { ns.count(m, n); }
+  void destroy_sock(TcpSock& s);  // the last reference is gone
+
+  Netns& ns;
+  PacketPool& pool;
+  ip::Ip& ip;
+  inet::EstablishedTable established;
+  inet::ListenTable listeners;
+  inet::Ports ports;
+  TimerWheel wheel;
+  Counts counts;
+  // Keyed secrets: initial sequence numbers and timestamp offsets (RFC 6528), SYN cookies.
+  SipKey isn_key;
+  SipKey ts_key;
+  SipKey syncookie_keys[2];
+  std::atomic<uint32_t> challenge_timestamp{0};
+  std::atomic<uint32_t> challenge_count{0};
+
+  Slab<TcpSock> socks;
+  Slab<TcpSock6> socks6;
+  Slab<Conn> conns;
+  Slab<Request> requests;
+  Slab<Request6> requests6;
+  Slab<TimeWait> time_waits;
+  Slab<TimeWait6> time_waits6;
+  std::unique_ptr<struct FastOpen> fastopen;   // fastopen.cpp
+  std::unique_ptr<struct Metrics> metrics;     // tcp_metrics: reserved
+};
+
+}  // namespace leat::tcp

@@ -1,0 +1,33 @@
+// Time: deadlines of a connection on one wheel timer, and what happens when each is due.
+#pragma once
+
+#include "tcp/tcp.h"
+
+namespace leat::tcp {
+
+void on_wheel_timer(Tcp& tcp, Timer& timer);            // any timer of this namespace: finds whose it is
+void arm_loss_timer(Conn& c, LossTimer kind, Duration after);  // inet_csk_reset_xmit_timer; capped at rto_max
+void disarm_loss_timer(Conn& c);
+void arm_delack(Conn& c, Duration after);
+void disarm_delack(Conn& c);
+void arm_keepalive(Conn& c, Duration after);            // keepalive, FIN_WAIT2, orphan, SYN_RECV of a crossed open
+void disarm_keepalive(Conn& c);
+void arm_pacing(Conn& c, Time at);
+void arm_compressed_ack(Conn& c, Duration after);
+void disarm_compressed_ack(Conn& c);
+void disarm_all(Conn& c);                               // tcp_clear_xmit_timers
+void reset_keepalive_timer(Conn& c);                    // SO_KEEPALIVE switched on or its knobs changed
+
+Duration rto_min(const Conn& c);
+Duration rto_max(const Conn& c);
+Duration keepalive_time(const Conn& c);
+Duration keepalive_interval(const Conn& c);
+uint32_t keepalive_probes(const Conn& c);
+Duration fin_timeout(const Conn& c);
+// Fails the connection with ETIMEDOUT or its soft error (tcp_write_err).
+void write_error(Conn& c);
+// Wheel timers of requests and time-waits come here (request.cpp, time_wait.cpp).
+void on_request_timer(Tcp& tcp, Request& r);
+void on_time_wait_timer(Tcp& tcp, TimeWait& t);
+
+}  // namespace leat::tcp
