@@ -11,11 +11,14 @@ namespace {
 constexpr size_t kBlockBytes = 64 * 1024;
 constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
 
-size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+size_t round_up(size_t n, size_t to) {
+  return (n + to - 1) / to * to;
+}
 
 size_t block_bytes_for(size_t object_size) {
   size_t bytes = kBlockBytes;
-  while (object_size > kSmallObject && bytes < 16 * object_size) bytes *= 2;
+  while (object_size > kSmallObject && bytes < 16 * object_size)
+    bytes *= 2;
   return bytes;
 }
 }  // namespace
@@ -26,7 +29,7 @@ struct SlabBase::Block {
   Block* prev;  // in the ring of blocks with free objects
   Block* next;
   uint32_t free;
-  uint32_t first_word;  // no bit is set in the bitmap's words before it
+  uint32_t first_word;                                                  // no bit is set in the bitmap's words before it
   uint64_t* bitmap() { return reinterpret_cast<uint64_t*>(this + 1); }  // 1: free
 };
 
@@ -103,7 +106,8 @@ void SlabBase::adopt(Block* b) {
 
 void* SlabBase::take_lowest(Block* b) {
   uint32_t w = b->first_word;
-  while (b->bitmap()[w] == 0) ++w;
+  while (b->bitmap()[w] == 0)
+    ++w;
   b->first_word = w;
   const auto bit = static_cast<size_t>(__builtin_ctzll(b->bitmap()[w]));
   b->bitmap()[w] &= b->bitmap()[w] - 1;
@@ -163,7 +167,8 @@ size_t SlabBase::trim() {
     }
     bytes_.fetch_sub(freed, std::memory_order_relaxed);
   }
-  while (dead != nullptr) std::free(std::exchange(dead, dead->next_all));
+  while (dead != nullptr)
+    std::free(std::exchange(dead, dead->next_all));
   return freed;
 }
 

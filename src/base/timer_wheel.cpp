@@ -92,24 +92,28 @@ void TimerWheel::step_to(uint64_t tick) {
   TimerList left;
   take_slot({0, static_cast<int>(tick_ & (kSlots - 1))}, left);
   tick_ = tick;
-  while (Timer* t = left.pop_front()) place(*t);
+  while (Timer* t = left.pop_front())
+    place(*t);
 }
 
 void TimerWheel::cascade(Position p) {
   TimerList timers;
   take_slot(p, timers);
-  while (Timer* t = timers.pop_front()) place(*t);
+  while (Timer* t = timers.pop_front())
+    place(*t);
 }
 
 void TimerWheel::take_slot(Position p, TimerList& out) {
   const uint64_t bit = uint64_t{1} << p.slot;
   if ((occupied_[p.level] & bit) == 0) return;
   occupied_[p.level] &= ~bit;
-  while (Timer* t = slots_[p.level][p.slot].timers.pop_front()) out.push_back(t);
+  while (Timer* t = slots_[p.level][p.slot].timers.pop_front())
+    out.push_back(t);
 }
 
 void TimerWheel::fire_current(Time now, int* extra_passes) {
-  while (fire_pass(now) && *extra_passes > 0) --*extra_passes;
+  while (fire_pass(now) && *extra_passes > 0)
+    --*extra_passes;
 }
 
 // Takes what is due out of the current slot first, so that a callback's arming cannot keep the pass going.
