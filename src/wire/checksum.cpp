@@ -53,16 +53,21 @@ uint16_t sum_of(ByteView bytes) {
     c += load_native64(p + 16);
     d += load_native64(p + 24);
   }
-  for (; n >= 8; p += 8, n -= 8) a += load_native64(p);
+  for (; n >= 8; p += 8, n -= 8)
+    a += load_native64(p);
   const Uint128 total = a + b + c + d + load_tail(p, n);
   return to_big_endian(fold(add_with_carry(static_cast<uint64_t>(total), static_cast<uint64_t>(total >> 64))));
 }
 
 }  // namespace
 
-uint64_t checksum_add(uint64_t sum, ByteView bytes) { return add_with_carry(sum, sum_of(bytes)); }
+uint64_t checksum_add(uint64_t sum, ByteView bytes) {
+  return add_with_carry(sum, sum_of(bytes));
+}
 
-uint16_t checksum_fold(uint64_t sum) { return static_cast<uint16_t>(~fold(sum)); }
+uint16_t checksum_fold(uint64_t sum) {
+  return static_cast<uint16_t>(~fold(sum));
+}
 
 uint64_t pseudo_header_sum(const IpAddress& src, const IpAddress& dst, uint8_t protocol, uint32_t length) {
   const size_t start = src.is_v4() ? 12 : 0;  // RFC 9293 §3.1, RFC 8200 §8.1

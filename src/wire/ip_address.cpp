@@ -158,7 +158,9 @@ bool IpAddress::is_multicast() const {
   return is_v6() && bytes_[0] == 0xff;
 }
 
-bool IpAddress::is_broadcast() const { return is_v4() && v4() == 0xffffffff; }
+bool IpAddress::is_broadcast() const {
+  return is_v4() && v4() == 0xffffffff;
+}
 
 bool IpAddress::is_link_local() const {
   if (is_v4()) return bytes_[12] == 169 && bytes_[13] == 254;
@@ -177,7 +179,9 @@ IpAddress IpAddress::to_v4_mapped() const {
   return a;
 }
 
-IpAddress IpAddress::from_v4_mapped() const { return is_v4_mapped() ? from_v4(v4()) : *this; }
+IpAddress IpAddress::from_v4_mapped() const {
+  return is_v4_mapped() ? from_v4(v4()) : *this;
+}
 
 bool IpAddress::has_prefix(const IpAddress& net, int prefix_bits) const {
   if (family_ != net.family_) return false;
@@ -205,6 +209,8 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   return Cidr{*address, *prefix};
 }
 
-std::string Cidr::to_string() const { return address.to_string() + "/" + std::to_string(prefix); }
+std::string Cidr::to_string() const {
+  return address.to_string() + "/" + std::to_string(prefix);
+}
 
 }  // namespace leat

@@ -74,12 +74,14 @@ struct Layout {
   bool has_fast_open = false;
 };
 
-uint32_t fast_open_length(const FastOpenCookie& c) { return ((c.experimental ? 4u : 2u) + c.length + 3u) & ~3u; }
+uint32_t fast_open_length(const FastOpenCookie& c) {
+  return ((c.experimental ? 4u : 2u) + c.length + 3u) & ~3u;
+}
 
 Layout lay_out(const TcpOptions& o) {
   Layout l;
   if (o.mss != 0) l.length += 4;
-  if (o.has_timestamp) l.length += 12;                       // sackOK takes the place of its two nops
+  if (o.has_timestamp) l.length += 12;  // sackOK takes the place of its two nops
   if (o.sack_permitted && !o.has_timestamp) l.length += 4;
   if (o.has_wscale) l.length += 4;
   if (o.fast_open.present && o.fast_open.length <= o.fast_open.bytes.size()) {
@@ -87,8 +89,8 @@ Layout lay_out(const TcpOptions& o) {
     if (l.has_fast_open) l.length += fast_open_length(o.fast_open);
   }
   if (o.sack_count != 0 && l.length + 12 <= kMaxOptionBytes) {
-    l.sacks = std::min({uint32_t{o.sack_count}, static_cast<uint32_t>(o.sacks.size()),
-                        (kMaxOptionBytes - l.length - 4) / 8});
+    l.sacks =
+        std::min({uint32_t{o.sack_count}, static_cast<uint32_t>(o.sacks.size()), (kMaxOptionBytes - l.length - 4) / 8});
     l.length += 4 + 8 * l.sacks;
   }
   return l;
@@ -172,7 +174,9 @@ void parse_tcp_options(ByteView options, bool is_syn, TcpOptions& out) {
   }
 }
 
-uint32_t tcp_options_length(const TcpHeader& h) { return lay_out(h.options).length; }
+uint32_t tcp_options_length(const TcpHeader& h) {
+  return lay_out(h.options).length;
+}
 
 uint32_t emit_tcp(const TcpHeader& h, MutableBytes out) {
   const Layout layout = lay_out(h.options);
