@@ -99,7 +99,8 @@ class Netns {
   std::vector<TraceEvent> last_traces(size_t n) const;  // oldest first
 
   // By Linux's name, "net.ipv4.tcp_rmem" (or with slashes): values separated by tabs, as /proc prints them.
-  // ENOENT: no such name. EINVAL: not a number, out of range, wrong count. EACCES: read only.
+  // ENOENT: no such name. EINVAL: not a number, out of range, none or too many; fewer than there are set the first
+  // ones, as on Linux. EACCES: read only.
   Result<std::string> get_sysctl(std::string_view name) const;
   Result<void> set_sysctl(std::string_view name, std::string_view value);
   std::vector<std::string> sysctl_names() const;  // sorted
@@ -123,7 +124,7 @@ class Netns {
   std::array<std::atomic<uint64_t>, static_cast<size_t>(Mib::kCount)> counters_{};
   std::array<std::atomic<uint64_t>, static_cast<size_t>(DropReason::kCount)> drops_{};
   std::array<TraceEvent, kTraces> traces_{};
-  std::atomic<uint32_t> trace_next_{0};
+  uint64_t trace_count_ = 0;  // all that were ever recorded; under trace_lock_
   mutable SpinLock trace_lock_;
   std::vector<StringSysctl> string_sysctls_;
   std::atomic<uint32_t> cookie_{0};
