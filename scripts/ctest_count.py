@@ -21,7 +21,8 @@ def main(path):
         else:
             failed.append(name)
     print(passed, len(failed), len(skipped))
-    print("\n".join(failed + skipped))
+    for name in failed + skipped:
+        print(name)
 
 
 main(sys.argv[1])
