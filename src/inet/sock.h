@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/spinlock.h"
 #include "base/timer_wheel.h"
+#include "inet/reused.h"
 #include "pkt/packet.h"
 #include "wire/ip_address.h"
 
@@ -36,28 +37,33 @@ struct FourTuple {
 // IPv4 addresses lie in place; IPv6 ones behind the object, where `v6_addresses` of the concrete type says (both
 // behind local()/remote()). The first word is the hash chain and survives a free (Slab keeps it): a reader that was
 // on this object when it was freed still finds its way to some chain's end and notices there (nulls).
+//
+// Who makes one: constructs it, fills it in, and stores `refs` once, from 0 to what it holds; from then on refs is
+// only added to and taken from, because a reader who remembers the memory's last life may hold a reference already.
 struct SockCommon {
-  std::atomic<uintptr_t> chain{0};  // next SockCommon*, or a nulls value: bucket << 1 | 1
-  std::atomic<uint32_t> refs{0};    // 0: free or dying; a look-up takes a reference only if it is not 0
-  uint32_t hash = 0;
+  Reused<uintptr_t> chain;  // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
+  Reused<uint32_t> refs;    // 0: free or dying; a look-up takes a reference only if it is not 0
+  Reused<uint32_t> hash;    // 0: not hashed
   Kind kind = Kind::kConnection;
-  std::atomic<uint8_t> state{7};    // State
-  Family family = Family::kNone;    // of the socket: a v6 socket may hold v4-mapped peers, then addresses are v4
-  uint8_t v6only : 1 = 0;
-  uint8_t reuse_address : 1 = 0;    // SO_REUSEADDR
-  uint8_t reuse_port : 1 = 0;       // SO_REUSEPORT
-  uint8_t addresses_are_v6 : 1 = 0;
-  uint16_t local_port = 0;          // host order
-  uint16_t remote_port = 0;
-  uint16_t bound_ifindex = 0;       // SO_BINDTODEVICE; 0: any
-  uint16_t v6_offset = 0;           // bytes from this to {remote, local} of 16 bytes each; 0: there is no room for v6
-  uint32_t remote_v4 = 0;           // host order
-  uint32_t local_v4 = 0;
+  Reused<uint8_t> state{7};  // State
+  Reused<Family> family;     // of the socket: a v6 socket may hold v4-mapped peers, then addresses are v4
+  Reused<uint8_t> v6only;
+  Reused<uint8_t> reuse_address;     // SO_REUSEADDR
+  Reused<uint8_t> reuse_port;        // SO_REUSEPORT
+  Reused<uint8_t> addresses_are_v6;
+  Reused<uint8_t> v4only;            // a v6 socket bound to ::ffff:0.0.0.0: any address, but IPv4 alone
+  Reused<uint16_t> local_port;       // host order
+  Reused<uint16_t> remote_port;
+  Reused<uint16_t> bound_ifindex;    // SO_BINDTODEVICE; 0: any
+  Reused<uint16_t> v6_offset;        // bytes from this to {remote, local} of 16 bytes each, a multiple of 8; 0: no room
+  Reused<uint32_t> remote_v4;        // host order
+  Reused<uint32_t> local_v4;
 
   State get_state() const { return static_cast<State>(state.load(std::memory_order_relaxed)); }
-  IpAddress local() const { return addresses_are_v6 ? IpAddress::from_v6_bytes(v6() + 16) : IpAddress::from_v4(local_v4); }
-  IpAddress remote() const { return addresses_are_v6 ? IpAddress::from_v6_bytes(v6()) : IpAddress::from_v4(remote_v4); }
-  void set_addresses(const IpAddress& local, const IpAddress& remote);  // same family, or either any()
+  IpAddress local() const { return addresses_are_v6 ? load_v6(2) : IpAddress::from_v4(local_v4); }
+  IpAddress remote() const { return addresses_are_v6 ? load_v6(0) : IpAddress::from_v4(remote_v4); }
+  // Same family, or either any(). A v4-mapped address becomes the IPv4 one.
+  void set_addresses(const IpAddress& local, const IpAddress& remote);
   FourTuple tuple() const { return {local(), remote(), local_port, remote_port}; }
   bool matches(const FourTuple& t, uint16_t ifindex) const;  // all four, and the device when bound to one
 
@@ -72,7 +78,14 @@ struct SockCommon {
   bool put() { return refs.fetch_sub(1, std::memory_order_acq_rel) == 1; }  // true: the caller destroys
 
  private:
-  const uint8_t* v6() const { return reinterpret_cast<const uint8_t*>(this) + v6_offset; }
+  // The 32 bytes of IPv6 addresses as four words: remote 0 and 1, local 2 and 3.
+  std::atomic_ref<uint64_t> v6_word(size_t i) const {
+    const auto at = reinterpret_cast<uintptr_t>(this) + v6_offset + i * sizeof(uint64_t);
+    return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(at));
+  }
+  IpAddress load_v6(size_t first) const;
+  void store_v6(size_t first, const IpAddress& a);
+  bool v6_equal(size_t first, const IpAddress& a) const;
 };
 
 // What has a local port: connections, listeners, time-waits, UDP sockets. Filled by inet/ports.

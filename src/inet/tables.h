@@ -3,12 +3,13 @@
 // Looking up takes no lock and writes no shared line but the reference count of what it found. Chains are singly
 // linked through SockCommon::chain and end in a "nulls" value that names the bucket: a reader that was carried into
 // another chain by an object's reuse sees a foreign end and starts again; a hit is compared again after its reference
-// is taken (Linux's __inet_lookup_established). Adding and removing takes the bucket's lock.
+// is taken (Linux's __inet_lookup_established). Adding and removing takes the bucket's lock. How: nulls_table.h.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/siphash.h"
 #include "inet/sock.h"
@@ -20,8 +21,15 @@ class EstablishedTable {
   EstablishedTable(Rng& rng, uint32_t buckets);  // a power of two; grows by itself (grow())
   ~EstablishedTable();
 
+  // Looking up and for_each take references for a moment; when the owner lets go in that moment, theirs is the last,
+  // and this is called to destroy the object (Linux's sock_gen_put). Set once, before the first look-up.
+  using Release = void (*)(void* context, SockCommon* s);
+  void set_release(Release release, void* context);
+
   // The connection, request or time-wait of this tuple, with a reference taken; nullptr: none.
   SockCommon* lookup(const FourTuple& t, uint16_t ifindex) const;
+  // The same for a burst: out[i] is lookup(tuples[i], ifindex). The cache misses of up to 32 overlap.
+  void lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex, std::span<SockCommon*> out) const;
   uint32_t hash_of(const FourTuple& t) const;
 
   void insert(SockCommon* s);  // sets s->hash from its tuple; duplicates are the caller's care; refs is not touched
@@ -34,10 +42,11 @@ class EstablishedTable {
   // is not inserted.
   bool replace(SockCommon* old, SockCommon* fresh);
   bool remove(SockCommon* s);  // false: was not hashed
-  static bool is_hashed(const SockCommon* s);
+  static bool is_hashed(const SockCommon* s) { return s->chain != 0; }
 
-  // Makes room when the load is above one: called by the owner at the end of a turn. The old array is freed after a
-  // grace period (rcu.h). Lookups go on meanwhile.
+  // Makes room when the load is above one: called by the owner at the end of a turn, and does a bounded amount of
+  // work. Lookups and changes go on meanwhile. When the last bucket has moved it waits for a grace period
+  // (rcu_synchronize) to free the old array: the caller holds no lock and no pointer that it did not reference.
   void grow_if_needed();
 
   size_t count() const;
@@ -63,10 +72,14 @@ class ListenTable {
  public:
   explicit ListenTable(Rng& rng);
   ~ListenTable();
-  void insert(Sock* listener);
-  void remove(Sock* listener);
+  void set_release(EstablishedTable::Release release, void* context);  // as EstablishedTable's
+  void insert(Sock* listener);  // in state LISTEN, with its address and port; refs is not touched
+  void remove(Sock* listener);  // nothing when it is not there
   // With a reference taken; nullptr: nobody listens.
   Sock* lookup(const FourTuple& t, uint16_t ifindex) const;
+  // Frees what insert and remove left for readers that may still look at it, after a grace period: called by the
+  // owner at the end of a turn, without a lock. Nothing to do: returns at once.
+  void reclaim();
   template <class F>
   void for_each(F&& f) const {
     for_each_raw([](void* c, Sock& s) { (*static_cast<F*>(c))(s); }, &f);
