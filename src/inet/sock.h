@@ -149,6 +149,8 @@ struct SockOptions {
   bool fastopen_no_cookie = false;
   uint32_t fastopen_queue = 0;     // TCP_FASTOPEN on a listener: 0 off
   bool inq = false;                // TCP_INQ
+  // Ancillary data that recvmsg gives (kRecv*, socket/cmsg.h), kept for read-back where TCP gives none.
+  uint32_t receive_flags = 0;
 };
 
 inline constexpr uint8_t kRcvShutdown = 1, kSendShutdown = 2;

@@ -1,0 +1,41 @@
+// Blocks of options come from the allocator: there are few, because sockets share them.
+#include "inet/sock_options.h"
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <type_traits>
+
+namespace leat::inet {
+namespace {
+
+// Everything behind the reference count, which is the first field.
+SockOptions* copy_of(const SockOptions& from) {
+  SockOptions* o = make_options();
+  if (o == nullptr) return nullptr;
+  constexpr size_t kSkip = sizeof(o->refs);
+  std::memcpy(reinterpret_cast<uint8_t*>(o) + kSkip, reinterpret_cast<const uint8_t*>(&from) + kSkip,
+              sizeof(SockOptions) - kSkip);
+  return o;
+}
+
+}  // namespace
+
+SockOptions* make_options() {
+  return new (std::nothrow) SockOptions;
+}
+
+void put_options(SockOptions* o) {
+  if (o != nullptr && o->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete o;
+}
+
+SockOptions* own_options(Sock& s) {
+  if (s.options != nullptr && s.options->refs.load(std::memory_order_acquire) == 1) return s.options;
+  SockOptions* fresh = s.options == nullptr ? make_options() : copy_of(*s.options);
+  if (fresh == nullptr) return nullptr;
+  put_options(s.options);
+  s.options = fresh;
+  return fresh;
+}
+
+}  // namespace leat::inet

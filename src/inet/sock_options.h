@@ -1,0 +1,25 @@
+// Sharing of SockOptions: a block belongs to all sockets that have these values; the first who changes one copies it.
+// Callers hold the socket's lock. Sock::options is never nullptr between init_options() and release_options().
+#pragma once
+
+#include "base/errno.h"
+#include "inet/sock.h"
+
+namespace leat::inet {
+
+// A block with the defaults, one reference; nullptr: no memory.
+SockOptions* make_options();
+void put_options(SockOptions* o);  // drops a reference; nullptr is fine
+
+inline void share_options(Sock& s, SockOptions* o) {  // s has none yet
+  o->refs.fetch_add(1, std::memory_order_relaxed);
+  s.options = o;
+}
+// The block for changing: a copy if anybody else has it. nullptr: no memory, nothing changed.
+SockOptions* own_options(Sock& s);
+inline void release_options(Sock& s) {
+  put_options(s.options);
+  s.options = nullptr;
+}
+
+}  // namespace leat::inet
