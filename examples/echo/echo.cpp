@@ -1,10 +1,4 @@
-// An echo server on a TCP/IP stack of its own: echo TUN CIDR... PORT
-//
-//   ip tuntap add dev leat0 mode tun && ip addr add 10.9.0.1/24 dev leat0 && ip link set leat0 up
-//   ./echo leat0 10.9.0.2/24 7 &
-//   nc 10.9.0.2 7
-//
-// The socket calls are POSIX's with the stack in front. A thread of leat's runs the stack, so they block as usual.
+// An echo server on a TCP/IP stack of its own; the socket calls are POSIX's with the stack in front. See README.md.
 #include <leat/leat.h>
 #include <netinet/in.h>
 
@@ -32,10 +26,9 @@ bool write_all(leat_stack* stack, int fd, const char* bytes, ssize_t count) {
 
 void echo(leat_stack* stack, int fd) {
   char buffer[65536];
-  ssize_t got;
-  do
+  ssize_t got = leat_read(stack, fd, buffer, sizeof buffer);
+  while (got > 0 && write_all(stack, fd, buffer, got))
     got = leat_read(stack, fd, buffer, sizeof buffer);
-  while (got > 0 && write_all(stack, fd, buffer, got));
   leat_close(stack, fd);
 }
 
@@ -49,7 +42,7 @@ int main(int argc, char** argv) {
   check(device >= 0, argv[1]);
   for (int i = 2; i < argc - 1; ++i)
     check(leat_stack_add_address(stack, device, argv[i]) == 0, argv[i]);
-  check(leat_stack_start(stack) == 0, "start");
+  check(leat_stack_start(stack) == 0, "start");  // a thread of leat's runs it, so that calls block as usual
 
   int listener = leat_socket(stack, AF_INET6, SOCK_STREAM, 0);  // takes IPv4, too, as on Linux
   sockaddr_in6 any{};
@@ -57,7 +50,9 @@ int main(int argc, char** argv) {
   any.sin6_port = htons(static_cast<uint16_t>(std::atoi(argv[argc - 1])));
   check(leat_bind(stack, listener, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0, "bind");
   check(leat_listen(stack, listener, 128) == 0, "listen");
-  for (int fd; (fd = leat_accept(stack, listener, nullptr, nullptr)) >= 0;)
+  for (;;) {
+    int fd = leat_accept(stack, listener, nullptr, nullptr);
+    check(fd >= 0, "accept");
     std::thread(echo, stack, fd).detach();
-  check(false, "accept");
+  }
 }
