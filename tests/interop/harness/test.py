@@ -199,7 +199,7 @@ class Test:
         home.mkdir()
         config = home / "nginx.conf"
         config.write_text(f"""
-daemon off; master_process off; pid {home}/pid; error_log stderr warn;
+daemon off; master_process off; user root root; pid {home}/pid; error_log stderr warn;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; sendfile on; keepalive_requests 1000000; client_max_body_size 0;
