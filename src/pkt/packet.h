@@ -197,6 +197,7 @@ class PacketPool {
   static void unref(Buffer* b);
   void release(Packet* p);
 
+  void limit_packets(size_t n) { packets_.set_limit(n); }  // make() fails beyond
   size_t packets_in_use() const { return packets_.in_use(); }
   size_t bytes() const;  // taken from the system
   size_t trim();
