@@ -22,17 +22,18 @@ def holds(path, name):
 def main():
     names = wrong = pending = 0
     for doc in DOCS:
-        for number, line in enumerate((ROOT / doc).read_text().splitlines(), 1):
-            pending += len(PENDING.findall(line))
-            for name, file in PAIR.findall(line):
-                names += 1
-                path = ROOT / file
-                if not path.is_file():
-                    print(f"{doc}:{number}: there is no {file}")
-                    wrong += 1
-                elif not holds(path, name):
-                    print(f"{doc}:{number}: {file} does not hold {name}")
-                    wrong += 1
+        text = (ROOT / doc).read_text()
+        pending += len(PENDING.findall(text))
+        for match in PAIR.finditer(text):
+            names += 1
+            (name, file), number = match.groups(), text.count("\n", 0, match.start()) + 1
+            path = ROOT / file
+            if not path.is_file():
+                print(f"{doc}:{number}: there is no {file}")
+                wrong += 1
+            elif not holds(path, name):
+                print(f"{doc}:{number}: {file} does not hold {name}")
+                wrong += 1
     print(f"life: {names} names, {wrong} wrong, {pending} steps not built yet")
     return 1 if wrong else 0
 
