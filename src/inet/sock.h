@@ -155,6 +155,7 @@ struct SockOptions {
 
 inline constexpr uint8_t kRcvShutdown = 1, kSendShutdown = 2;
 inline constexpr uint8_t kBufLockSend = 1, kBufLockReceive = 2;
+inline constexpr uint8_t kBindLockAddress = 1, kBindLockPort = 2;
 
 struct Sock : BoundSock {
   // The connection's lock. A segment that finds it taken is pushed on `backlog` and processed by the holder at
@@ -172,6 +173,7 @@ struct Sock : BoundSock {
   uint8_t buf_lock = 0;              // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
   bool keepalive = false;            // SO_KEEPALIVE
   bool oob_inline = false;
+  uint8_t bind_lock = 0;             // kBindLock*: the user bound it, connect() did not choose it
   std::atomic<uint32_t> backlog_bytes{0};
 };
 

@@ -16,7 +16,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -45,7 +44,7 @@ struct TcpSock : inet::Sock {
 };
 // With room for IPv6 addresses.
 struct TcpSock6 : TcpSock {
-  uint8_t v6_bytes[32] = {};
+  alignas(8) uint8_t v6_bytes[32] = {};
 };
 
 struct SegmentBySeq {
@@ -116,6 +115,9 @@ struct AckState {
 };
 
 using cc::RateSample;
+
+// What connect(2), listen(2) and bind(2) think of a socket, beside its state: Linux's SS_UNCONNECTED and so on.
+enum class UserState : uint8_t { kUnconnected, kConnecting, kConnected };
 
 struct Conn : cc::Sender {
   Conn(Tcp& t, TcpSock& s) : tcp(t), sk(s) {}
@@ -261,6 +263,10 @@ struct Conn : cc::Sender {
   bool syn_data_acked = false;
   bool defer_connect = false;    // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
   bool is_fastopen_child = false;
+  bool cc_initialized = false;   // cc_algorithm->init() was called, release() is due
+  bool orphan = false;           // closed by its file (SOCK_DEAD); counted in Counts::orphans
+  UserState user_state = UserState::kUnconnected;
+  ListNode in_accept_queue;
   uint32_t keepalive_stamp = 0;
   uint32_t fin_deadline_ms = 0;
   Deadlines deadlines;
@@ -283,7 +289,7 @@ struct Conn : cc::Sender {
   bool has_unsent() const { return !write_queue.is_empty(); }
   TxSegment* send_head() const;
   TxSegment* rtx_head() const { return rtx_queue.first(); }
-  bool is_orphan() const { return sk.events == nullptr; }
+  bool is_orphan() const { return orphan; }  // not: has no file yet, as what waits in an accept queue
 };
 
 // A SYN that was answered (NEW_SYN_RECV): a small object in ehash until the third segment makes it a connection.
@@ -301,7 +307,10 @@ struct Request : inet::SockCommon {
   uint32_t rsk_window_clamp = 0;
   uint32_t last_oow_ack_time = 0;
   Seq rcv_nxt = 0;               // rcv_isn + 1, or behind Fast Open data
+  uint32_t snt_tsval_first = 0;  // our timestamps on SYN-ACKs: what the third segment may echo
+  uint32_t snt_tsval_last = 0;
   uint16_t mss = 0;              // the peer's, clamped
+  uint16_t advmss = 0;           // what our SYN-ACK offers
   uint8_t rcv_wscale = 0;
   uint8_t snd_wscale = 0;
   uint8_t num_timeout = 0;       // SYN-ACK time-outs
@@ -323,7 +332,7 @@ struct Request : inet::SockCommon {
   std::unique_ptr<std::vector<uint8_t>> saved_syn;
 };
 struct Request6 : Request {
-  uint8_t v6_bytes[32] = {};
+  alignas(8) uint8_t v6_bytes[32] = {};
 };
 
 // What lives on for 60 s of a connection that was closed first here (RFC 9293 §3.6.1).
@@ -332,15 +341,18 @@ struct TimeWait : inet::BoundSock {
   Seq rcv_nxt = 0;
   Seq snd_nxt = 0;
   uint32_t ts_recent = 0;
+  uint32_t ts_recent_stamp = 0;    // seconds, when ts_recent was stored; 0: no timestamps
   uint32_t ts_offset = 0;
   uint32_t rcv_wnd = 0;
-  uint16_t ts_recent_age_s = 0;  // low bits of the second when ts_recent was stored; 0: no timestamps
-  uint8_t substate : 4 = 0;      // kTimeWait or kFinWait2
+  uint32_t last_oow_ack_time = 0;
+  uint32_t entry_stamp = 0;        // ms, when the connection became this (tcp_tw_reuse_delay)
+  SpinLock lock;                   // segments of several workers
+  uint8_t substate : 4 = 0;        // kTimeWait or kFinWait2
   uint8_t rcv_wscale : 4 = 0;
   uint8_t dsfield = 0;
 };
 struct TimeWait6 : TimeWait {
-  uint8_t v6_bytes[32] = {};
+  alignas(8) uint8_t v6_bytes[32] = {};
 };
 
 // A listener's queues.
@@ -351,9 +363,11 @@ struct Listener {
   uint32_t request_count = 0;        // qlen
   uint32_t young = 0;                // SYN-ACK not retransmitted yet
   uint32_t fastopen_pending = 0;
-  std::deque<TcpSock*> accept_queue;   // each with the reference that accept() hands to the file
+  List<Conn, &Conn::in_accept_queue> accept_queue;  // each socket with the reference that accept() hands to the file
   uint64_t last_overflow_ms = 0;     // a cookie was sent lately
   SpinLock queue_lock;               // accept queue, requests
 };
+
+static_assert(sizeof(TimeWait) <= 128);
 
 }  // namespace leat::tcp

@@ -17,17 +17,24 @@ void process_fin(Conn& c);                   // a FIN has become the next byte (
 void enter_time_wait(Conn& c, State substate, Duration timeout);  // tcp_time_wait; the Conn is done afterwards
 bool too_many_orphans(Tcp& tcp, int shift);
 void purge_queues(Conn& c);                  // write, retransmit, receive, out-of-order: all memory given back
+void purge_send_queues(Conn& c);             // tcp_write_queue_purge
+void assign_congestion(Conn& c);             // the algorithm that the socket's options name, else the namespace's
+void release_congestion(Conn& c);
+TcpSock* make_sock(Tcp& tcp, Family family); // without Conn and options; refs is 0. nullptr: no memory
 
 // --- listeners and requests (listen.cpp, request.cpp, syncookie.cpp) -------------------------------------------------
+// These lock the listener: the caller holds a reference and no lock.
 // A segment for a listener: SYN → request or cookie; ACK → cookie check; RST → nothing; else reset.
-void on_listener_segment(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& seg);
+// time_wait_isn: from on_time_wait_segment when a time-wait gave way to this SYN; else 0.
+void on_listener_segment(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& seg,
+                         Seq time_wait_isn = 0);
 // A segment for a request (tcp_check_req). Returns the new connection's socket, locked and with a reference, when the
 // segment completes the handshake and must now be processed by it as an ordinary segment; nullptr when it is done.
 TcpSock* on_request_segment(Tcp& tcp, Request& r, const inet::FourTuple& tuple, Segment& seg);
 void drop_request(Tcp& tcp, Request& r);     // unhash, unlink, give up references
-void stop_listening(Tcp& tcp, TcpSock& s);   // closes requests and what was not accepted
-void send_synack(Tcp& tcp, TcpSock& listener, Request& r);
-// Places a child in the accept queue; false: no room.
+void stop_listening(Tcp& tcp, TcpSock& s);   // CLOSE; closes requests and what was not accepted. Locked by the caller
+bool send_synack(Tcp& tcp, TcpSock& listener, Request& r);
+// Places a child in the accept queue with a reference of its own; false: nobody listens any more.
 bool queue_accepted(TcpSock& listener, TcpSock& child);
 
 // --- time-wait (time_wait.cpp) ---------------------------------------------------------------------------------------
@@ -36,6 +43,8 @@ bool queue_accepted(TcpSock& listener, TcpSock& child);
 enum class TimeWaitAnswer : uint8_t { kSuccess, kReset, kAck, kSyn };
 TimeWaitAnswer on_time_wait_segment(Tcp& tcp, TimeWait& t, Segment& seg, Seq& isn);
 void send_time_wait_ack(Tcp& tcp, TimeWait& t, const Segment& seg);
+void put_request(Tcp& tcp, Request& r);      // drops a reference
+void put_time_wait(Tcp& tcp, TimeWait& t);
 void kill_time_wait(Tcp& tcp, TimeWait& t);  // unhash, cancel, give up its references
 bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t);  // tcp_twsk_unique for connect()
 

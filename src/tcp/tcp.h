@@ -93,6 +93,8 @@ class Tcp final : public ip::Transport {
   SipKey isn_key;
   SipKey ts_key;
   SipKey syncookie_keys[2];
+  inet::SockOptions* default_options;  // what a socket is created with; shared until it changes one
+  std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
   std::atomic<uint32_t> challenge_timestamp{0};
   std::atomic<uint32_t> challenge_count{0};
 
