@@ -16,6 +16,7 @@
 #include "link/link.h"
 #include "netns/netns.h"
 #include "pkt/packet.h"
+#include "wire/ethernet.h"
 #include "wire/ip_address.h"
 
 namespace leat::ip {
@@ -50,6 +51,10 @@ class Transport {
   virtual ~Transport() = default;
   virtual void on_packet(PacketPtr packet, const PacketInfo& info) = 0;
   virtual void on_icmp_error(const IcmpError& e) = 0;
+  // Does the error quote something that this transport can have sent? Asked before a path MTU is believed, so that
+  // who cannot see the connection cannot lower it. on_icmp_error follows either way. May be overridden; must not call
+  // back into Ip.
+  virtual bool recognizes(const IcmpError&) { return true; }
   // A device sent or dropped what this host queued for it: nothing is called back; see SockCommon for memory.
 };
 
@@ -98,6 +103,7 @@ struct SendParams {
   bool dont_fragment = false;  // IPv4 DF; IPv6: do not fragment locally either
   bool ignore_pmtu = false;    // IP_PMTUDISC_PROBE/INTERFACE: use the interface's MTU
   uint32_t flow_label = 0;
+  bool multicast_loop = true;  // IP_MULTICAST_LOOP: listeners of this host get a copy
 };
 
 struct Address {
@@ -106,6 +112,7 @@ struct Address {
 };
 
 class Netif;
+struct NeighbourInfo;  // ip/neighbour.h
 
 class Ip {
  public:
@@ -124,6 +131,12 @@ class Ip {
   Netif* interface(const std::string& name) const;
   size_t interface_count() const;
   void register_transport(uint8_t protocol, Transport* t);  // 6, 17; outlives the Ip or is unregistered with nullptr
+  // Counted: each join wants its leave. EINVAL, ENODEV, ENOBUFS; EADDRNOTAVAIL.
+  Result<void> join_group(uint16_t ifindex, const IpAddress& group);
+  Result<void> leave_group(uint16_t ifindex, const IpAddress& group);
+  Result<void> set_neighbour(uint16_t ifindex, const IpAddress& address, const wire::MacAddress& mac);  // permanent
+  Result<void> remove_neighbour(uint16_t ifindex, const IpAddress& address);  // ENOENT
+  std::vector<NeighbourInfo> neighbours() const;
 
   // --- the turn -------------------------------------------------------------------------------------------------
   size_t receive(uint16_t ifindex, size_t budget);  // packets taken from the link, at most budget
@@ -145,6 +158,8 @@ class Ip {
   void send_port_unreachable(const Packet& packet, const PacketInfo& info);
   // Path MTU as learnt or clamped, for a destination; lower of route and cache.
   uint32_t path_mtu(const IpAddress& dst, const Route& route) const;
+  // The next hop has answered: what was sent was acknowledged (RFC 4861 §7.3.1, Linux's dst_confirm).
+  void confirm_neighbour(const Route& route);
 
   Netns& ns() { return ns_; }
   PacketPool& pool() { return pool_; }

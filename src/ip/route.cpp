@@ -1,0 +1,516 @@
+#include "ip/route.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace leat::ip {
+
+IpAddress masked(const IpAddress& a, int prefix) {
+  if (a.is_v4()) return IpAddress::from_v4(prefix <= 0 ? 0 : a.v4() & (~0u << (32 - std::min(prefix, 32))));
+  uint8_t b[16] = {};
+  const int whole = std::clamp(prefix, 0, 128) / 8;
+  std::memcpy(b, a.bytes(), static_cast<size_t>(whole));
+  if (whole < 16 && prefix > 0) b[whole] = static_cast<uint8_t>(a.bytes()[whole] & (0xff00 >> (prefix % 8)));
+  return IpAddress::from_v6_bytes(b);
+}
+
+IpAddress subnet_broadcast(const Cidr& c) {
+  return IpAddress::from_v4(masked(c.address, c.prefix).v4() | static_cast<uint32_t>((uint64_t{1} << (32 - c.prefix)) - 1));
+}
+
+int common_prefix_bits(const IpAddress& a, const IpAddress& b) {
+  if (a.family() != b.family()) return 0;
+  if (a.is_v4()) return std::countl_zero(a.v4() ^ b.v4());
+  for (int i = 0; i < 16; ++i) {
+    const auto diff = static_cast<uint8_t>(a.bytes()[i] ^ b.bytes()[i]);
+    if (diff != 0) return i * 8 + std::countl_zero(diff);
+  }
+  return 128;
+}
+
+int ipv6_scope(const IpAddress& a) {
+  const uint8_t* b = a.bytes();
+  if (a.is_multicast()) return b[1] & 0x0f;
+  if (a.is_loopback() || a.is_link_local()) return 2;  // RFC 6724 §3.4 gives ::1 link-local scope
+  if (b[0] == 0xfe && (b[1] & 0xc0) == 0xc0) return 5;
+  return 14;
+}
+
+int ipv6_label(const IpAddress& a) {
+  struct Policy {
+    uint8_t bytes[16];
+    int prefix;
+    int label;
+  };
+  static constexpr Policy kTable[] = {
+      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, 0},
+      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 4},
+      {{}, 96, 3},
+      {{0x20, 0x01, 0x00, 0x10}, 28, 7},
+      {{0x20, 0x01}, 32, 6},
+      {{0x20, 0x02}, 16, 2},
+      {{0x3f, 0xfe}, 16, 12},
+      {{0xfe, 0xc0}, 10, 11},
+      {{0xfc}, 7, 5},
+  };
+  for (const Policy& p : kTable) {
+    if (a.has_prefix(IpAddress::from_v6_bytes(p.bytes), p.prefix)) return p.label;
+  }
+  return 1;
+}
+
+namespace {
+
+// Longest prefix match: the lengths that occur, longest first; within one, entries sorted by network, then metric.
+class PrefixTable {
+ public:
+  void insert(const RouteSpec& r) {
+    auto level = std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.prefix <= r.destination.prefix; });
+    if (level == levels_.end() || level->prefix != r.destination.prefix) {
+      level = levels_.insert(level, Level{r.destination.prefix, {}});
+    }
+    const auto at = std::upper_bound(level->entries.begin(), level->entries.end(), r, is_less);
+    level->entries.insert(at, r);
+  }
+  // The first route, best first, of which `accept` approves.
+  template <class F>
+  const RouteSpec* find(const IpAddress& dst, F&& accept) const {
+    for (const Level& level : levels_) {
+      const IpAddress network = masked(dst, level.prefix);
+      auto it = std::lower_bound(level.entries.begin(), level.entries.end(), network,
+                                 [](const RouteSpec& r, const IpAddress& n) { return r.destination.address < n; });
+      for (; it != level.entries.end() && it->destination.address == network; ++it) {
+        if (accept(*it)) return &*it;
+      }
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Level {
+    int prefix;
+    std::vector<RouteSpec> entries;
+  };
+  static bool is_less(const RouteSpec& a, const RouteSpec& b) {
+    if (a.destination.address != b.destination.address) return a.destination.address < b.destination.address;
+    return a.metric < b.metric;
+  }
+  std::vector<Level> levels_;
+};
+
+IpAddress limited_broadcast() { return IpAddress::from_v4(0xffffffff); }
+IpAddress loopback_v4() { return IpAddress::from_v4(0x7f000001); }
+IpAddress loopback_v6() {
+  static constexpr uint8_t kBytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  return IpAddress::from_v6_bytes(kBytes);
+}
+bool is_v6_link_local(const IpAddress& a) { return a.is_v6() && a.is_link_local(); }
+// RFC 6724's link-local scope for a multicast group: ff02:: and, as on Linux, ff01::.
+bool is_link_scope_multicast(const IpAddress& a) { return a.is_v6() && a.is_multicast() && ipv6_scope(a) <= 2; }
+
+}  // namespace
+
+struct RouteTable::Snapshot {
+  std::vector<LinkInfo> links;
+  std::vector<Address> addresses;     // in the order of configuration
+  std::vector<RouteSpec> specs;       // as configured
+  std::vector<RouteSpec> connected;   // from the addresses
+  std::vector<Address> locals;        // sorted by address
+  std::vector<IpAddress> broadcasts;  // sorted
+  PrefixTable v4, v6;
+
+  const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }
+  const LinkInfo* link(uint16_t ifindex) const {
+    for (const LinkInfo& l : links) {
+      if (l.ifindex == ifindex) return &l;
+    }
+    return nullptr;
+  }
+  bool is_loopback_link(uint16_t ifindex) const {
+    const LinkInfo* l = link(ifindex);
+    return l != nullptr && l->is_loopback;
+  }
+  uint16_t loopback() const { return !links.empty() && links[0].is_loopback ? links[0].ifindex : uint16_t{0}; }
+
+  void build();
+  void connect(const Address& a);
+  bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
+  bool is_broadcast(const IpAddress& a) const {
+    return a == limited_broadcast() || std::binary_search(broadcasts.begin(), broadcasts.end(), a);
+  }
+  IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
+  IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
+  IpAddress select(const IpAddress& near, uint16_t ifindex) const {
+    return near.is_v4() ? select_v4(near, ifindex) : select_v6(near, ifindex);
+  }
+  Result<uint16_t> check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const;
+  bool fill_local(const IpAddress& dst, uint16_t oif, Route& out) const;
+  Result<void> fill_remote(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
+  Result<void> fill_group(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
+  void use(const RouteSpec& r, const IpAddress& dst, Route& out) const;
+  void use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const;
+};
+
+// --- building -----------------------------------------------------------------------------------------------------
+
+void RouteTable::Snapshot::build() {
+  connected.clear();
+  locals = addresses;
+  std::sort(locals.begin(), locals.end(), [](const Address& a, const Address& b) {
+    return a.cidr.address != b.cidr.address ? a.cidr.address < b.cidr.address : a.ifindex < b.ifindex;
+  });
+  broadcasts.clear();
+  v4 = PrefixTable();
+  v6 = PrefixTable();
+  for (const Address& a : addresses) connect(a);
+  std::sort(broadcasts.begin(), broadcasts.end());
+  for (const RouteSpec& r : specs) (r.destination.address.is_v4() ? v4 : v6).insert(r);
+  for (const RouteSpec& r : connected) (r.destination.address.is_v4() ? v4 : v6).insert(r);
+}
+
+// The on-link route that an address brings along. A further address in the same prefix is Linux's "secondary": no
+// route of its own; when the first one goes, the next takes its place (promote_secondaries = 1).
+void RouteTable::Snapshot::connect(const Address& a) {
+  const Cidr& c = a.cidr;
+  const bool is_loopback = is_loopback_link(a.ifindex);
+  if (c.address.is_v4() && c.prefix < 31 && !is_loopback) broadcasts.push_back(subnet_broadcast(c));
+  if (c.prefix == c.address.bits() || is_loopback) return;
+  RouteSpec r;
+  r.destination = {masked(c.address, c.prefix), c.prefix};
+  r.ifindex = a.ifindex;
+  r.metric = c.address.is_v6() ? 256 : 0;  // Linux's IP6_RT_PRIO_ADDRCONF and 0
+  if (c.address.is_v4()) r.preferred_source = c.address;
+  for (const RouteSpec& other : connected) {
+    if (other.ifindex == r.ifindex && other.destination.address == r.destination.address &&
+        other.destination.prefix == r.destination.prefix) {
+      return;
+    }
+  }
+  connected.push_back(r);
+}
+
+// --- what is ours -------------------------------------------------------------------------------------------------
+
+bool RouteTable::Snapshot::has_local(const IpAddress& a, uint16_t ifindex) const {
+  if (a.is_loopback()) return ifindex == 0 || is_loopback_link(ifindex);
+  auto it = std::lower_bound(locals.begin(), locals.end(), a,
+                             [](const Address& l, const IpAddress& key) { return l.cidr.address < key; });
+  for (; it != locals.end() && it->cidr.address == a; ++it) {
+    if (ifindex == 0 || it->ifindex == ifindex) return true;
+  }
+  return false;
+}
+
+RouteTable::Scope RouteTable::scope_of(const IpAddress& a, uint16_t ifindex) const {
+  const Snapshot* s = snapshot();
+  const bool bound_to_link = is_v6_link_local(a) && !s->is_loopback_link(ifindex) && ifindex != 0;
+  if (s->has_local(a, bound_to_link ? ifindex : uint16_t{0})) return Scope::kUnicast;
+  return a.is_v4() && s->is_broadcast(a) ? Scope::kBroadcast : Scope::kNotOurs;
+}
+
+bool RouteTable::is_local(const IpAddress& a) const { return snapshot()->has_local(a, 0); }
+bool RouteTable::is_local_on(const IpAddress& a, uint16_t ifindex) const { return snapshot()->has_local(a, ifindex); }
+bool RouteTable::has_solicited_node(const IpAddress& group, uint16_t ifindex) const {
+  for (const Address& a : snapshot()->addresses) {
+    if (a.ifindex != ifindex || !a.cidr.address.is_v6()) continue;
+    if (std::memcmp(a.cidr.address.bytes() + 13, group.bytes() + 13, 3) == 0) return true;
+  }
+  return false;
+}
+uint16_t RouteTable::loopback_ifindex() const { return snapshot()->loopback(); }
+IpAddress RouteTable::select_source(const IpAddress& near, uint16_t ifindex) const {
+  return snapshot()->select(near, ifindex);
+}
+
+// --- source selection ---------------------------------------------------------------------------------------------
+
+// As Linux: on the interface, the address whose prefix holds the next hop, else its first; else any that is not
+// host-only.
+IpAddress RouteTable::Snapshot::select_v4(const IpAddress& near, uint16_t ifindex) const {
+  const Address* first = nullptr;
+  for (const Address& a : addresses) {
+    if (a.ifindex != ifindex || !a.cidr.address.is_v4()) continue;
+    if (a.cidr.address.is_loopback() && !is_loopback_link(ifindex)) continue;
+    if (a.cidr.contains(near)) return a.cidr.address;
+    if (first == nullptr) first = &a;
+  }
+  if (first != nullptr) return first->cidr.address;
+  for (const Address& a : addresses) {
+    if (a.cidr.address.is_v4() && !a.cidr.address.is_loopback()) return a.cidr.address;
+  }
+  return is_loopback_link(ifindex) ? loopback_v4() : IpAddress();
+}
+
+namespace {
+
+struct Candidate {
+  IpAddress address;
+  int prefix = 0;
+  uint16_t ifindex = 0;
+};
+
+// RFC 6724 §5, pairwise: is `a` better than `b`? Rules 3, 4 and 7 need address states that leat has not.
+bool is_better_source(const Candidate& a, const Candidate& b, const IpAddress& dst, uint16_t ifindex) {
+  if ((a.address == dst) != (b.address == dst)) return a.address == dst;  // rule 1
+  const int sa = ipv6_scope(a.address), sb = ipv6_scope(b.address), sd = ipv6_scope(dst);
+  if (sa != sb) return sa < sb ? sa >= sd : sb < sd;  // rule 2
+  if ((a.ifindex == ifindex) != (b.ifindex == ifindex)) return a.ifindex == ifindex;  // rule 5
+  const bool la = ipv6_label(a.address) == ipv6_label(dst), lb = ipv6_label(b.address) == ipv6_label(dst);
+  if (la != lb) return la;  // rule 6
+  const int ma = std::min(common_prefix_bits(a.address, dst), a.prefix);
+  const int mb = std::min(common_prefix_bits(b.address, dst), b.prefix);
+  return ma > mb;  // rule 8
+}
+
+}  // namespace
+
+IpAddress RouteTable::Snapshot::select_v6(const IpAddress& dst, uint16_t ifindex) const {
+  // RFC 6724 §4: for link-local destinations and groups of that scope, only addresses of that link.
+  const bool same_link = is_v6_link_local(dst) || is_link_scope_multicast(dst);
+  Candidate best;
+  for (const Address& a : addresses) {
+    if (!a.cidr.address.is_v6() || a.cidr.address.is_loopback()) continue;
+    if (a.ifindex != ifindex && (same_link || is_v6_link_local(a.cidr.address))) continue;
+    const Candidate c{a.cidr.address, a.cidr.prefix, a.ifindex};
+    if (best.address.family() == Family::kNone || is_better_source(c, best, dst, ifindex)) best = c;
+  }
+  if (best.address.family() == Family::kNone && is_loopback_link(ifindex)) return loopback_v6();
+  return best.address;
+}
+
+// --- look-up ------------------------------------------------------------------------------------------------------
+
+void RouteTable::Snapshot::use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const {
+  const LinkInfo* l = link(ifindex);
+  out.ifindex = ifindex;
+  out.next_hop = dst;
+  out.mtu = l == nullptr ? 0 : l->mtu;
+}
+
+void RouteTable::Snapshot::use(const RouteSpec& r, const IpAddress& dst, Route& out) const {
+  use_link(r.ifindex, r.gateway.family() == Family::kNone ? dst : r.gateway, out);
+  if (r.mtu != 0) out.mtu = r.mtu;
+  out.mtu_locked = r.mtu_locked;
+  out.advmss = r.advmss;
+  out.initcwnd = r.initcwnd;
+  out.initrwnd = r.initrwnd;
+  out.window = r.window;
+  out.rto_min_ms = r.rto_min_ms;
+  out.quickack = r.quickack;
+  out.source = r.preferred_source;
+}
+
+// RFC 1122 §3.2.1.3: only an address of ours may be a source. A source on a group or broadcast destination also names
+// the interface, as on Linux.
+Result<uint16_t> RouteTable::Snapshot::check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const {
+  if (src.family() != Family::kNone && src.family() != dst.family()) return err(EINVAL);
+  if (src.family() == Family::kNone || src.is_any()) return oif;
+  if (src.is_multicast() || src.is_broadcast() || !has_local(src, 0)) return err(EINVAL);
+  if (oif != 0 || !(dst.is_multicast() || dst.is_broadcast())) {
+    if (oif == 0 && is_v6_link_local(src) && is_v6_link_local(dst)) {
+      for (const Address& a : addresses) {
+        if (a.cidr.address == src) return a.ifindex;
+      }
+    }
+    return oif;
+  }
+  for (const Address& a : addresses) {
+    if (a.cidr.address == src) return a.ifindex;
+  }
+  return oif;
+}
+
+bool RouteTable::Snapshot::fill_local(const IpAddress& dst, uint16_t oif, Route& out) const {
+  const bool any_link = oif == 0 || is_loopback_link(oif);
+  if (!has_local(dst, any_link ? uint16_t{0} : oif)) return false;
+  use_link(loopback(), dst, out);
+  if (loopback() == 0) out.mtu = 65536;  // the internal loopback
+  out.is_local = true;
+  out.source = dst.is_v4() && dst.is_loopback() ? loopback_v4() : dst;
+  return true;
+}
+
+Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, const IpAddress& src, uint16_t oif,
+                                              Route& out) const {
+  if (oif == 0) {
+    const RouteSpec* r = table(dst.family()).find(dst, [](const RouteSpec&) { return true; });
+    if (r != nullptr) {
+      use(*r, dst, out);
+      out.next_hop = dst;  // a group is never sent to a gateway's link address
+    } else if (dst.is_v6()) {
+      // Linux has ff00::/8 on every interface; the first one answers.
+      for (const LinkInfo& l : links) {
+        if (!l.is_loopback && select_v6(dst, l.ifindex).family() != Family::kNone) {
+          oif = l.ifindex;
+          break;
+        }
+      }
+    }
+    if (r == nullptr && oif == 0) return err(ENETUNREACH);
+  }
+  if (oif != 0) use_link(oif, dst, out);
+  out.is_multicast = dst.is_multicast();
+  out.is_broadcast = dst.is_broadcast();
+  if (out.source.family() == Family::kNone) out.source = select(dst, out.ifindex);
+  (void)src;
+  return {};
+}
+
+Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, const IpAddress& src, uint16_t oif,
+                                               Route& out) const {
+  (void)src;
+  const RouteSpec* r =
+      table(dst.family()).find(dst, [&](const RouteSpec& c) { return oif == 0 || c.ifindex == oif; });
+  if (r != nullptr) {
+    use(*r, dst, out);
+  } else if (oif != 0 && dst.is_v4()) {
+    use_link(oif, dst, out);  // Linux: a named interface without a route is taken to reach it directly
+  } else {
+    return err(ENETUNREACH);
+  }
+  if (out.source.family() == Family::kNone) out.source = select(dst.is_v6() ? dst : out.next_hop, out.ifindex);
+  if (dst.is_v4()) out.is_broadcast = is_broadcast(dst);
+  return {};
+}
+
+Result<Route> RouteTable::look_up(const IpAddress& dst, const IpAddress& src, uint16_t oif) const {
+  const Snapshot* s = snapshot();
+  Route out;
+  out.generation = generation();
+  IpAddress to = dst;
+  if (dst.family() == Family::kNone) return err(EINVAL);
+  if (dst.is_any()) to = dst.is_v4() ? loopback_v4() : loopback_v6();  // as on Linux: this host
+  if (oif != 0 && s->link(oif) == nullptr) return err(ENODEV);
+  const Result<uint16_t> device = s->check_source(to, src, oif);
+  if (!device) return std::unexpected(device.error());
+  if (!s->fill_local(to, *device, out)) {
+    const bool is_group = to.is_multicast() || to.is_broadcast();
+    const Result<void> found =
+        is_group ? s->fill_group(to, src, *device, out) : s->fill_remote(to, src, *device, out);
+    if (!found) return std::unexpected(found.error());
+  }
+  if (src.family() != Family::kNone && !src.is_any()) out.source = src;
+  if (out.source.family() == Family::kNone) {
+    // No address at all: IPv4 sends from 0.0.0.0 (DHCP does), IPv6 cannot.
+    if (to.is_v6() && !to.is_multicast()) return err(EADDRNOTAVAIL);
+    out.source = IpAddress::any(to.family());
+  }
+  return out;
+}
+
+// --- changing -----------------------------------------------------------------------------------------------------
+
+RouteTable::RouteTable() {
+  auto first = std::make_unique<Snapshot>();
+  first->build();
+  publish(std::move(first), Time());
+}
+
+RouteTable::~RouteTable() { delete current_.load(std::memory_order_relaxed); }
+
+void RouteTable::publish(std::unique_ptr<Snapshot> next, Time now) {
+  next->build();
+  std::unique_ptr<const Snapshot> old(current_.exchange(next.release(), std::memory_order_acq_rel));
+  bump_generation();
+  if (old != nullptr) retired_.push_back({std::move(old), now});
+  while (retired_.size() > kKeep && retired_.front().at + kGrace < now) retired_.erase(retired_.begin());
+}
+
+void RouteTable::add_link(const LinkInfo& link, Time now) {
+  Guard guard(lock_);
+  auto next = std::make_unique<Snapshot>(*snapshot());
+  auto it = std::find_if(next->links.begin(), next->links.end(),
+                         [&](const LinkInfo& l) { return l.ifindex == link.ifindex; });
+  if (it != next->links.end()) {
+    *it = link;
+  } else {
+    next->links.push_back(link);
+  }
+  publish(std::move(next), now);
+}
+
+Result<void> RouteTable::add_address(uint16_t ifindex, const Cidr& cidr, Time now) {
+  Guard guard(lock_);
+  const Snapshot* s = snapshot();
+  if (s->link(ifindex) == nullptr) return err(ENODEV);
+  const IpAddress& a = cidr.address;
+  if (a.family() == Family::kNone || cidr.prefix < 0 || cidr.prefix > a.bits()) return err(EINVAL);
+  if (a.is_multicast() || a.is_any() || a.is_broadcast()) return err(a.is_v6() ? EADDRNOTAVAIL : EINVAL);
+  for (const Address& other : s->addresses) {
+    if (other.ifindex != ifindex || other.cidr.address != a) continue;
+    if (a.is_v6() || other.cidr.prefix == cidr.prefix) return err(EEXIST);
+  }
+  auto next = std::make_unique<Snapshot>(*s);
+  next->addresses.push_back({cidr, ifindex});
+  publish(std::move(next), now);
+  return {};
+}
+
+Result<void> RouteTable::remove_address(uint16_t ifindex, const Cidr& cidr, Time now) {
+  Guard guard(lock_);
+  if (snapshot()->link(ifindex) == nullptr) return err(ENODEV);
+  auto next = std::make_unique<Snapshot>(*snapshot());
+  const size_t gone = std::erase_if(next->addresses, [&](const Address& a) {
+    return a.ifindex == ifindex && a.cidr.address == cidr.address && a.cidr.prefix == cidr.prefix;
+  });
+  if (gone == 0) return err(EADDRNOTAVAIL);
+  // Linux forgets routes that prefer a source which is no longer there.
+  std::erase_if(next->specs, [&](const RouteSpec& r) {
+    return r.preferred_source == cidr.address &&
+           std::none_of(next->addresses.begin(), next->addresses.end(),
+                        [&](const Address& a) { return a.cidr.address == cidr.address; });
+  });
+  publish(std::move(next), now);
+  return {};
+}
+
+Result<void> RouteTable::add_route(const RouteSpec& spec, Time now) {
+  Guard guard(lock_);
+  const Snapshot* s = snapshot();
+  RouteSpec r = spec;
+  const IpAddress& to = r.destination.address;
+  if (to.family() == Family::kNone || r.destination.prefix < 0 || r.destination.prefix > to.bits()) return err(EINVAL);
+  if (masked(to, r.destination.prefix) != to) return err(EINVAL);  // host bits set, as Linux
+  if (r.gateway.family() != Family::kNone && (r.gateway.is_any() || r.gateway.is_multicast())) return err(EINVAL);
+  if (r.ifindex == 0 && r.gateway.family() != Family::kNone) {
+    const Result<Route> via = look_up(r.gateway, IpAddress(), 0);
+    if (!via || via->is_local) return err(via ? EINVAL : ENETUNREACH);
+    r.ifindex = via->ifindex;
+  }
+  if (s->link(r.ifindex) == nullptr) return err(ENODEV);
+  if (r.preferred_source.family() != Family::kNone && !s->has_local(r.preferred_source, 0)) return err(EINVAL);
+  if (r.metric == 0 && to.is_v6()) r.metric = 1024;  // Linux's IP6_RT_PRIO_USER
+  auto next = std::make_unique<Snapshot>(*s);
+  std::erase_if(next->specs, [&](const RouteSpec& o) {
+    return o.destination.address == to && o.destination.prefix == r.destination.prefix && o.metric == r.metric;
+  });
+  next->specs.push_back(r);
+  publish(std::move(next), now);
+  return {};
+}
+
+Result<void> RouteTable::remove_route(const Cidr& destination, Time now) {
+  Guard guard(lock_);
+  auto next = std::make_unique<Snapshot>(*snapshot());
+  auto best = next->specs.end();
+  for (auto it = next->specs.begin(); it != next->specs.end(); ++it) {
+    const Cidr& d = it->destination;
+    if (d.address != destination.address || d.prefix != destination.prefix) continue;
+    if (best == next->specs.end() || it->metric < best->metric) best = it;
+  }
+  if (best == next->specs.end()) return err(ESRCH);
+  next->specs.erase(best);
+  publish(std::move(next), now);
+  return {};
+}
+
+std::vector<Address> RouteTable::addresses() const { return snapshot()->addresses; }
+
+std::vector<RouteSpec> RouteTable::routes() const {
+  const Snapshot* s = snapshot();
+  std::vector<RouteSpec> all = s->connected;
+  all.insert(all.end(), s->specs.begin(), s->specs.end());
+  return all;
+}
+
+}  // namespace leat::ip
