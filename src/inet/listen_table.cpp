@@ -22,6 +22,11 @@ struct Member {
   uint32_t id;  // of this listening: the weight's second half. Not the address: the same seed gives the same run
 };
 
+struct Choice {
+  Sock* sock;  // nullptr with a score: it is no longer what it was
+  int score;   // 0: none
+};
+
 // Newest first, as look-ups prefer it among equals.
 struct Set {
   IpAddress address;  // IpAddress{}: the wildcard of either family
@@ -151,7 +156,7 @@ struct ListenTable::Impl {
   const Set* set_for(const IpAddress& address, uint16_t port) const {
     return find(slots.load(std::memory_order_acquire), key_hash, address, port)->load(std::memory_order_acquire);
   }
-  Sock* best_in(const Set* set, const FourTuple& t, uint16_t ifindex) const;
+  Choice best_in(const Set* set, const FourTuple& t, uint16_t ifindex) const;
   Sock* member_of_group(const Set* set, const Sock* best, const FourTuple& t) const;
   void drop(Sock* s) const {
     if (!s->put()) return;
@@ -203,30 +208,28 @@ void ListenTable::remove(Sock* listener) {
   impl_->has_retired.store(true, std::memory_order_relaxed);
 }
 
-// Whoever closes a listener takes it out before it lets go, so trying again soon finds a table without it.
+// What was chosen may be closed, and its memory become another, before a reference is taken on it: then again, with
+// the set as it is now. Each turn of this loop needs somebody who closed a listener meanwhile.
 Sock* ListenTable::lookup(const FourTuple& t, uint16_t ifindex) const {
-  for (int tries = 0; tries < 8; ++tries) {
-    Sock* s = impl_->best_in(impl_->set_for(key_address(t.local), t.local_port), t, ifindex);
-    if (s == nullptr) s = impl_->best_in(impl_->set_for(IpAddress{}, t.local_port), t, ifindex);
-    if (s == nullptr) return nullptr;
-    if (!s->try_get()) continue;
-    if (score_of(*s, t, ifindex) != 0) return s;
-    impl_->drop(s);  // its memory has become another
+  for (;;) {
+    Choice c = impl_->best_in(impl_->set_for(key_address(t.local), t.local_port), t, ifindex);
+    if (c.score == 0) c = impl_->best_in(impl_->set_for(IpAddress{}, t.local_port), t, ifindex);
+    if (c.score == 0) return nullptr;
+    if (c.sock == nullptr || !c.sock->try_get()) continue;
+    if (score_of(*c.sock, t, ifindex) != 0) return c.sock;
+    impl_->drop(c.sock);
   }
-  return nullptr;
 }
 
-Sock* ListenTable::Impl::best_in(const Set* set, const FourTuple& t, uint16_t ifindex) const {
-  Sock* best = nullptr;
-  int best_score = 0;
+Choice ListenTable::Impl::best_in(const Set* set, const FourTuple& t, uint16_t ifindex) const {
+  Choice best{nullptr, 0};
   for (uint32_t i = 0; set != nullptr && i < set->size; ++i) {
     Sock* s = set->members()[i].sock;
     const int score = score_of(*s, t, ifindex);
-    if (score <= best_score) continue;
-    best = s;
-    best_score = score;
+    if (score > best.score) best = {s, score};
   }
-  return best != nullptr && best->reuse_port ? member_of_group(set, best, t) : best;
+  if (best.score != 0 && best.sock->reuse_port) best.sock = member_of_group(set, best.sock, t);
+  return best;
 }
 
 Sock* ListenTable::Impl::member_of_group(const Set* set, const Sock* best, const FourTuple& t) const {
