@@ -40,11 +40,7 @@ KINDS = {kind: re.compile(rf"(?:{text})\Z") for kind, text in KINDS.items()}
 EXCEPTIONS = [
     ("base", "check.cpp", "global", "what a core dump shows of a failed LEAT_CHECK; never read"),
     ("base", "rcu.cpp", "rcu", "the only file that knows liburcu"),
-    ("link", "tun*.cpp", "file socket", "a host device"),
-    ("link", "tap*.cpp", "file socket", "a host device"),
-    ("link", "device*.cpp", "file socket", "a host device: what tun and tap share"),
-    ("link", "host*.cpp", "file socket", "a host device: what tun and tap share"),
-    ("link", "kernel_side*.cpp", "file socket", "netlink: gives the kernel's end of a device its addresses"),
+    ("link", "tun*.cpp", "file socket", "a host device, and netlink for the kernel's end of it"),
     ("link", "pcap*.cpp", "file", "writes the capture file that the caller named"),
     ("stack", "worker*.cpp", "clock thread file socket", "the background workers are the host's side of poll(now)"),
 ]
