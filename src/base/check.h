@@ -5,7 +5,8 @@ namespace leat {
 [[noreturn]] void check_failed(const char* what, const char* file, int line);
 }
 
-#define LEAT_CHECK(cond)                                              \
-  do {                                                                \
-    if (!(cond)) [[unlikely]] ::leat::check_failed(#cond, __FILE__, __LINE__); \
+#define LEAT_CHECK(cond)                               \
+  do {                                                 \
+    if (!(cond)) [[unlikely]]                          \
+      ::leat::check_failed(#cond, __FILE__, __LINE__); \
   } while (0)

@@ -11,7 +11,8 @@ class SpinLock {
  public:
   void lock() {
     while (locked_.exchange(1, std::memory_order_acquire) != 0) {
-      while (locked_.load(std::memory_order_relaxed) != 0) __builtin_ia32_pause();
+      while (locked_.load(std::memory_order_relaxed) != 0)
+        __builtin_ia32_pause();
     }
   }
   bool try_lock() {

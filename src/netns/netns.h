@@ -44,7 +44,9 @@ class Tunable {
   constexpr explicit Tunable(int64_t v) : value_(v) {}
   operator int64_t() const { return value_.load(std::memory_order_relaxed); }
   template <class T = int>
-  T as() const { return static_cast<T>(value_.load(std::memory_order_relaxed)); }
+  T as() const {
+    return static_cast<T>(value_.load(std::memory_order_relaxed));
+  }
   void set(int64_t v) { value_.store(v, std::memory_order_relaxed); }
 
  private:
@@ -65,14 +67,23 @@ struct Sysctls {
 
 // Trace events: what `ss`-like tools and failing tests show of the recent past. Cheap enough to be always on.
 enum class TraceKind : uint8_t {
-  kNone, kSegmentIn, kSegmentOut, kDrop, kState, kCaState, kTimer, kRetransmit, kUndo, kCwnd
+  kNone,
+  kSegmentIn,
+  kSegmentOut,
+  kDrop,
+  kState,
+  kCaState,
+  kTimer,
+  kRetransmit,
+  kUndo,
+  kCwnd
 };
 struct TraceEvent {
   Time at;
   TraceKind kind = TraceKind::kNone;
-  uint8_t a8 = 0;        // flags, state, reason: by kind
+  uint8_t a8 = 0;  // flags, state, reason: by kind
   uint16_t a16 = 0;
-  uint32_t socket = 0;   // the socket's cookie, 0: none
+  uint32_t socket = 0;  // the socket's cookie, 0: none
   uint32_t a = 0, b = 0, c = 0;
 };
 
@@ -84,9 +95,7 @@ class Netns {
   Time now() const { return Time::from_ns(now_.load(std::memory_order_relaxed)); }
   void set_now(Time t);  // an earlier time than now() is ignored
 
-  void count(Mib m, uint64_t n = 1) {
-    counters_[static_cast<size_t>(m)].fetch_add(n, std::memory_order_relaxed);
-  }
+  void count(Mib m, uint64_t n = 1) { counters_[static_cast<size_t>(m)].fetch_add(n, std::memory_order_relaxed); }
   void uncount(Mib m, uint64_t n = 1) {  // gauges: TcpCurrEstab
     counters_[static_cast<size_t>(m)].fetch_sub(n, std::memory_order_relaxed);
   }

@@ -48,9 +48,9 @@ struct Fragment {
 };
 
 enum class Checksum : uint8_t {
-  kNone,       // in: not verified. out: complete, nothing left to do
-  kVerified,   // in: the link or a lower room has verified the transport checksum, or the sender shares our memory
-  kPartial,    // out: the transport checksum field holds the pseudo-header sum; csum_start and csum_offset say where
+  kNone,      // in: not verified. out: complete, nothing left to do
+  kVerified,  // in: the link or a lower room has verified the transport checksum, or the sender shares our memory
+  kPartial,   // out: the transport checksum field holds the pseudo-header sum; csum_start and csum_offset say where
 };
 
 enum class GsoType : uint8_t { kNone, kTcp4, kTcp6, kUdp };
@@ -73,21 +73,21 @@ struct Packet {
   // takes off what left the fragments; pull() and trim() do not touch it, so that a charge stays what it was.
   uint32_t truesize = 0;
 
-  Time received;               // when the link got it
-  Time departure;              // earliest departure (pacing); zero: now
-  uint16_t gso_size = 0;       // bytes of payload a segment; 0: not a super-segment
+  Time received;          // when the link got it
+  Time departure;         // earliest departure (pacing); zero: now
+  uint16_t gso_size = 0;  // bytes of payload a segment; 0: not a super-segment
   uint16_t gso_segs = 0;
   GsoType gso_type = GsoType::kNone;
   Checksum checksum = Checksum::kNone;
-  uint16_t csum_start = 0;     // from head
-  uint16_t csum_offset = 0;    // from csum_start
-  uint16_t ethertype = 0;      // 0x0800, 0x86dd, 0x0806
-  uint16_t network_offset = 0;    // from head; set by whoever parses or builds that header
+  uint16_t csum_start = 0;      // from head
+  uint16_t csum_offset = 0;     // from csum_start
+  uint16_t ethertype = 0;       // 0x0800, 0x86dd, 0x0806
+  uint16_t network_offset = 0;  // from head; set by whoever parses or builds that header
   uint16_t transport_offset = 0;
-  uint16_t ifindex = 0;        // interface it came in by
-  uint32_t mark = 0;           // SO_MARK
+  uint16_t ifindex = 0;  // interface it came in by
+  uint32_t mark = 0;     // SO_MARK
   uint8_t priority = 0;
-  bool is_loopback = false;    // came over the loopback interface
+  bool is_loopback = false;  // came over the loopback interface
   uint16_t frag_count = 0;
   Fragment frags[kMaxFragments];
   // Belongs to whoever owns the packet now (tcp keeps its segment's sequence numbers here), like sk_buff.cb.
@@ -117,7 +117,8 @@ struct Packet {
   }
   void pull(uint32_t n);        // n bytes off the front, wherever they lie; CHECKs n <= length
   void trim(uint32_t new_len);  // bytes off the end; new_len <= length
-  bool pull_linear(uint32_t n); // makes the first n bytes linear (headers only; copies at most those); false: too short
+  bool pull_linear(
+      uint32_t n);  // makes the first n bytes linear (headers only; copies at most those); false: too short
   void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
   bool can_add_fragment(const Buffer* b, uint32_t offset) const;
   void append(PacketPtr p);  // its bytes follow this packet's (the end of the chain `more`)
@@ -227,7 +228,8 @@ void Packet::for_each_piece(uint32_t offset, uint32_t n, F&& f) const {
       offset = 0;
     };
     piece(p->data, p->linear_length());
-    for (uint16_t i = 0; i < p->frag_count && n != 0; ++i) piece(p->frags[i].bytes(), p->frags[i].length);
+    for (uint16_t i = 0; i < p->frag_count && n != 0; ++i)
+      piece(p->frags[i].bytes(), p->frags[i].length);
   }
 }
 
