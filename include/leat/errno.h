@@ -12,7 +12,11 @@ enum class Errno : int {};
 template <class T>
 using Result = std::expected<T, Errno>;
 
-inline std::unexpected<Errno> err(int e) { return std::unexpected<Errno>(Errno{e}); }
-inline int to_int(Errno e) { return static_cast<int>(e); }
+inline std::unexpected<Errno> err(int e) {
+  return std::unexpected<Errno>(Errno{e});
+}
+inline int to_int(Errno e) {
+  return static_cast<int>(e);
+}
 
 }  // namespace leat

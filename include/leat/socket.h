@@ -115,11 +115,14 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  Result<void> add(const Socket& s, uint32_t events, Callback callback) { return add(s.fd(), events, std::move(callback)); }
+  Result<void> add(const Socket& s, uint32_t events, Callback callback) {
+    return add(s.fd(), events, std::move(callback));
+  }
   Result<void> add(int fd, uint32_t events, Callback callback);  // EEXIST
   Result<void> change(int fd, uint32_t events);
   void remove(int fd);  // before the descriptor is closed
-  // Calls back for what is ready; waits for it as long as `timeout` if the Stack has a Runner. Gives the number of calls.
+  // Calls back for what is ready; waits for it as long as `timeout` if the Stack has a Runner. Gives the number of
+  // calls.
   Result<int> dispatch(Duration timeout = Duration());
   size_t size() const { return callbacks_.size(); }
 

@@ -7,7 +7,8 @@
 //   stack->add_address(ifindex, "10.0.0.1/24").value();
 //   int fd = stack->socket(AF_INET, SOCK_STREAM, 0).value();
 //   …
-//   for (;;) { stack->poll(now()); …; wait until stack->next_deadline() or until a descriptor of poll_fds() is readable }
+//   for (;;) { stack->poll(now()); …; wait until stack->next_deadline() or until a descriptor of poll_fds() is readable
+//   }
 //
 // or hand it to a leat::Worker (leat/worker.h), which does that loop on threads of its own; calls may then block.
 //
@@ -55,20 +56,20 @@ struct StackConfig {
 };
 
 struct RouteOptions {
-  std::string interface;      // empty: the one that reaches the gateway
+  std::string interface;  // empty: the one that reaches the gateway
   uint32_t metric = 0;
-  std::string source;         // preferred source address
-  uint32_t mtu = 0;           // 0: the interface's
-  bool mtu_locked = false;    // not lowered by ICMP
-  uint32_t advmss = 0;        // 0: from the MTU
-  uint32_t initcwnd = 0;      // segments; 0: 10
+  std::string source;       // preferred source address
+  uint32_t mtu = 0;         // 0: the interface's
+  bool mtu_locked = false;  // not lowered by ICMP
+  uint32_t advmss = 0;      // 0: from the MTU
+  uint32_t initcwnd = 0;    // segments; 0: 10
   uint32_t initrwnd = 0;
   uint32_t window = 0;
   uint32_t rto_min_ms = 0;
   bool quickack = false;
 };
 
-struct Counter {  // a line of nstat
+struct Counter {      // a line of nstat
   std::string group;  // "TcpExt"
   std::string name;   // "TCPTimeouts"
   uint64_t value = 0;
@@ -86,7 +87,7 @@ class Stack {
   // --- configuration ------------------------------------------------------------------------------------------------
   // Gives the interface's index. EEXIST: there is one of this name. The link lives as long as the Stack.
   Result<int> add_link(std::string name, std::unique_ptr<Link> link);
-  Result<void> add_address(int ifindex, std::string_view cidr);     // "10.0.0.1/24", "fd00::1/64". EEXIST, ENODEV, EINVAL
+  Result<void> add_address(int ifindex, std::string_view cidr);  // "10.0.0.1/24", "fd00::1/64". EEXIST, ENODEV, EINVAL
   Result<void> remove_address(int ifindex, std::string_view cidr);  // EADDRNOTAVAIL
   // Destination "0.0.0.0/0" or "::/0" or "default" (the gateway's family). gateway "" : on link.
   // EINVAL, ENETUNREACH (no interface reaches the gateway), ENODEV.
@@ -97,12 +98,13 @@ class Stack {
   Result<std::string> get_sysctl(std::string_view name) const;
   Result<void> set_sysctl(std::string_view name, std::string_view value);
   std::vector<std::string> sysctl_names() const;
-  std::vector<Counter> counters() const;                    // in the order of nstat
-  uint64_t counter(std::string_view name) const;            // "TcpExtTCPTimeouts"; 0 when there is none
+  std::vector<Counter> counters() const;          // in the order of nstat
+  uint64_t counter(std::string_view name) const;  // "TcpExtTCPTimeouts"; 0 when there is none
 
-  // --- the turn -------------------------------------------------------------------------------------------------------
-  // Takes what the links have, fires the timers due, sends what that gave, and frees what died. `now` is a point on a
-  // monotonic clock of the caller's choice and must not go back. true: there was more than one turn takes; come again.
+  // --- the turn
+  // ------------------------------------------------------------------------------------------------------- Takes what
+  // the links have, fires the timers due, sends what that gave, and frees what died. `now` is a point on a monotonic
+  // clock of the caller's choice and must not go back. true: there was more than one turn takes; come again.
   bool poll(Time now);
   // When poll() will next have something to do, if nothing arrives and nobody calls: Time::never() if never.
   Time next_deadline() const;
@@ -114,8 +116,8 @@ class Stack {
   // domain AF_INET or AF_INET6; type SOCK_STREAM or SOCK_DGRAM, | SOCK_NONBLOCK | SOCK_CLOEXEC. EAFNOSUPPORT, EINVAL,
   // EPROTONOSUPPORT, ESOCKTNOSUPPORT, EMFILE, ENFILE, ENOMEM. [socket(2)]
   Result<int> socket(int domain, int type, int protocol);
-  Result<void> bind(int fd, const sockaddr* address, socklen_t length);     // EACCES, EADDRINUSE, EADDRNOTAVAIL, EINVAL
-  Result<void> listen(int fd, int backlog);                                 // EADDRINUSE, EOPNOTSUPP
+  Result<void> bind(int fd, const sockaddr* address, socklen_t length);  // EACCES, EADDRINUSE, EADDRNOTAVAIL, EINVAL
+  Result<void> listen(int fd, int backlog);                              // EADDRINUSE, EOPNOTSUPP
   Result<int> accept4(int fd, sockaddr* address, socklen_t* length, int flags);
   Result<int> accept(int fd, sockaddr* address, socklen_t* length) { return accept4(fd, address, length, 0); }
   // AF_UNSPEC dissolves the association. EINPROGRESS: not blocking; poll for EPOLLOUT, then SO_ERROR.
@@ -138,21 +140,23 @@ class Stack {
   Result<size_t> recvmsg(int fd, msghdr* message, int flags);
   Result<size_t> sendmsg(int fd, const msghdr* message, int flags);
 
-  // --- descriptors -----------------------------------------------------------------------------------------------------
-  // Blocks for SO_LINGER. The descriptor is gone even when it fails.
+  // --- descriptors
+  // ----------------------------------------------------------------------------------------------------- Blocks for
+  // SO_LINGER. The descriptor is gone even when it fails.
   Result<void> close(int fd);
   Result<int> dup(int fd);
   Result<int> dup2(int from, int to);
-  Result<int> dup3(int from, int to, int flags);  // O_CLOEXEC
-  Result<int> fcntl(int fd, int command, long argument);          // F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD(_CLOEXEC)
+  Result<int> dup3(int from, int to, int flags);          // O_CLOEXEC
+  Result<int> fcntl(int fd, int command, long argument);  // F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD(_CLOEXEC)
   Result<int> ioctl(int fd, unsigned long request, void* argument);
 
-  // --- waiting ---------------------------------------------------------------------------------------------------------
-  // Only descriptors of this Stack (others: POLLNVAL, EBADF). Time-outs in milliseconds, < 0: none, as POSIX has them.
+  // --- waiting
+  // --------------------------------------------------------------------------------------------------------- Only
+  // descriptors of this Stack (others: POLLNVAL, EBADF). Time-outs in milliseconds, < 0: none, as POSIX has them.
   Result<int> poll(pollfd* fds, nfds_t count, int timeout_ms);
   Result<int> ppoll(pollfd* fds, nfds_t count, Duration timeout);  // Duration::infinite(): none
   Result<int> select(int count, fd_set* read, fd_set* write, fd_set* except, timeval* timeout);  // writes what is left
-  Result<int> epoll_create1(int flags);  // EPOLL_CLOEXEC
+  Result<int> epoll_create1(int flags);                                                          // EPOLL_CLOEXEC
   Result<void> epoll_ctl(int epfd, int op, int fd, epoll_event* event);
   Result<int> epoll_wait(int epfd, epoll_event* events, int max_events, int timeout_ms);
   Result<int> epoll_pwait2(int epfd, epoll_event* events, int max_events, Duration timeout);

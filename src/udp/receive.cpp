@@ -60,8 +60,7 @@ Result<size_t> Udp::receive_error(UdpSock& s, std::span<const iovec> into, int f
     if (s.error_queue.is_empty()) return err(EAGAIN);
     p = s.error_queue.pop_front();
     s.rmem -= p->truesize;
-    s.error = s.error_queue.is_empty() ? uint16_t{0}
-                                       : static_cast<uint16_t>(datagram_of(*s.error_queue.front()).error);
+    s.error = s.error_queue.is_empty() ? uint16_t{0} : static_cast<uint16_t>(datagram_of(*s.error_queue.front()).error);
   }
   what.datagram = datagram_of(*p);
   what.flags |= MSG_ERRQUEUE;

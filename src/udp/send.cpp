@@ -133,9 +133,11 @@ Result<void> Udp::gather(PacketPtr& packet, std::span<const iovec> data, size_t 
 Result<void> Udp::transmit(UdpSock& s, PacketPtr packet, Plan& plan) {
   const bool v6 = plan.params.dst.is_v6();
   uint8_t discover = 0;
+  bool whole = false;
   {
     Guard guard(s.lock);
     discover = s.options->pmtu_discover;
+    whole = v6 && s.options->dont_fragment6;
     packet->mark = s.options->mark;
     packet->priority = s.options->priority;
   }
@@ -156,7 +158,7 @@ Result<void> Udp::transmit(UdpSock& s, PacketPtr packet, Plan& plan) {
     const uint16_t sum = wire::checksum_fold(wire::checksum_packet(pseudo, *packet, 0));
     store_be16(packet->data + 6, wire::udp_checksum_on_wire(sum));
   }
-  const bool must_fit = discover == IP_PMTUDISC_DO || discover == IP_PMTUDISC_PROBE;
+  const bool must_fit = whole || discover == IP_PMTUDISC_DO || discover == IP_PMTUDISC_PROBE;
   const bool wants_df = must_fit || (discover == IP_PMTUDISC_WANT && !plan.route.mtu_locked);
   plan.params.dont_fragment = must_fit || (!v6 && fits && wants_df);
   const auto sent = ip_.output(std::move(packet), plan.route, plan.params);

@@ -21,14 +21,14 @@ class Tables {
 
   // Takes the port for s, which has its local address set. false: somebody else's.
   bool try_bind(UdpSock& s, uint16_t port);
-  void remove(UdpSock& s);          // nothing when it has no port
+  void remove(UdpSock& s);  // nothing when it has no port
   void on_address_changed(UdpSock& s);
 
   // The best match, with a reference; nullptr: none. Groups of SO_REUSEPORT are spread by a keyed hash of the tuple.
   UdpSock* lookup(const inet::FourTuple& t, uint16_t ifindex);
   // All that a multicast or broadcast packet is for, each with a reference.
   std::vector<UdpSock*> lookup_all(const inet::FourTuple& t, uint16_t ifindex);
-  std::vector<UdpSock*> all();      // each with a reference; for ss
+  std::vector<UdpSock*> all();  // each with a reference; for ss
 
  private:
   static constexpr size_t kBuckets = 4096;

@@ -32,15 +32,15 @@ class Udp final : public ip::Transport {
   Result<void> disconnect(UdpSock& s);
   Result<size_t> send(UdpSock& s, std::span<const iovec> data, int flags, const SendTo& to);
   Result<size_t> receive(UdpSock& s, std::span<const iovec> into, int flags, Received& what);
-  Result<size_t> uncork(UdpSock& s);       // sends what was gathered
+  Result<size_t> uncork(UdpSock& s);  // sends what was gathered
   Result<void> shutdown(UdpSock& s, int how);
-  void close(UdpSock& s);                  // the file is gone; the caller's reference is given up
-  void release(UdpSock& s);                // drops a reference
+  void close(UdpSock& s);    // the file is gone; the caller's reference is given up
+  void release(UdpSock& s);  // drops a reference
   uint32_t poll_events(UdpSock& s);
   int take_error(UdpSock& s);
   void attach(UdpSock& s, inet::SockEvents* file);
   Result<int> ioctl(UdpSock& s, unsigned long request);  // SIOCINQ: of the next datagram; SIOCOUTQ: 0
-  uint32_t path_mtu(UdpSock& s);           // of the connected destination; 0: not connected
+  uint32_t path_mtu(UdpSock& s);                         // of the connected destination; 0: not connected
   std::vector<UdpSock*> all() { return tables_.all(); }  // each with a reference
 
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;

@@ -16,9 +16,9 @@ inline constexpr uint8_t kAddressLock = 1, kPortLock = 2;  // bound by the user,
 
 // What lies in the control block of a queued datagram.
 struct Datagram {
-  ip::PacketInfo info;     // of a received one; of the packet that caused the error in the error queue
-  uint16_t port = 0;       // the sender's; of an error: the destination's
-  uint32_t error = 0;      // error queue: sock_extended_err
+  ip::PacketInfo info;  // of a received one; of the packet that caused the error in the error queue
+  uint16_t port = 0;    // the sender's; of an error: the destination's
+  uint32_t error = 0;   // error queue: sock_extended_err
   uint8_t origin = 0;
   uint8_t type = 0;
   uint8_t code = 0;
@@ -35,22 +35,26 @@ struct UdpSock : inet::Sock {
   UdpSock(Udp& u, Family f);
 
   Udp& udp;
-  ListNode by_port;      // tables.h
+  ListNode by_port;  // tables.h
   ListNode by_address;
   uint32_t address_bucket = 0;
   PacketQueue receive_queue;
   PacketQueue error_queue;
-  uint32_t rmem = 0;     // truesize of both
+  uint32_t rmem = 0;  // truesize of both
   uint32_t drops = 0;
-  uint8_t locks = 0;     // kAddressLock | kPortLock
+  uint8_t locks = 0;       // kAddressLock | kPortLock
   bool is_corked = false;  // UDP_CORK
-  PacketPtr pending;     // what MSG_MORE or UDP_CORK has gathered
+  PacketPtr pending;       // what MSG_MORE or UDP_CORK has gathered
   ip::SendParams pending_params;
   ip::Route pending_route;
   uint16_t pending_port = 0;
   IpAddress multicast_source;
   alignas(8) uint8_t v6_bytes[32] = {};
 
+  void clear_errors() {
+    while (PacketPtr p = error_queue.pop_front())
+      rmem -= p->truesize;
+  }
   bool is_connected() const { return get_state() == inet::State::kEstablished; }
 };
 
@@ -68,7 +72,7 @@ struct SendTo {
 // What recvmsg learns besides the bytes.
 struct Received {
   Datagram datagram;
-  int flags = 0;         // MSG_TRUNC, MSG_ERRQUEUE
+  int flags = 0;  // MSG_TRUNC, MSG_ERRQUEUE
 };
 
 }  // namespace leat::udp

@@ -1,0 +1,78 @@
+// An epoll instance: items that watch files, and the list of those that may be ready.
+//
+//   File::notify → on_item_ready → ready list → collect() asks each file what is true now → the user
+//
+// LT items go back to the end of the list after they were reported, ET ones do not; ONESHOT ones lose their events.
+// Removed items that stand in the ready list leave it when they are met there, or in a sweep when they are many.
+// Items live in chunks of the instance, each twice the last one's size.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/errno.h"
+#include "base/spinlock.h"
+#include "socket/file.h"
+
+namespace leat::socket {
+
+class Epoll {
+ public:
+  // What is true of a file now, as poll(2) tells it.
+  using PollFile = uint32_t (*)(void* context, File& file);
+
+  Epoll(PollFile poll, void* context) : poll_(poll), context_(context) {}
+  ~Epoll();
+  Epoll(const Epoll&) = delete;
+  Epoll& operator=(const Epoll&) = delete;
+  void set_file(File* f) { self_ = f; }
+
+  // --- with Sockets::links held -------------------------------------------------------------------------------------
+  Result<void> add(File& file, int fd, const epoll_event& event);     // EEXIST, ENOMEM, EINVAL, ELOOP
+  Result<void> modify(File& file, int fd, const epoll_event& event);  // ENOENT, EINVAL
+  Result<void> remove(File& file, int fd);                            // ENOENT
+  void remove_item(EpollItem& item);                                  // its file closes
+  void remove_all();                                                  // the instance closes
+
+  // Up to out.size() of what is ready.
+  size_t collect(std::span<epoll_event> out);
+  bool has_ready();  // is anything ready? For an epoll that watches this one
+  // From File::notify, with its watch_lock held. true: that woke somebody.
+  bool on_item_ready(EpollItem& item);
+
+  size_t items() const { return items_; }
+
+ private:
+  static constexpr int kMaxNests = 4;
+  static constexpr size_t kSweep = 64;
+
+  EpollItem* alloc();
+  void free_item(EpollItem* item);
+  bool push_ready(EpollItem& item);  // with ready_ held
+  EpollItem* pop_ready();
+  void sweep();
+  void mark_if_ready(EpollItem& item);
+  void disarm(EpollItem& item);
+  int depth_below(const Epoll* forbidden, int depth);  // > kMaxNests: too deep, or it leads to `forbidden`
+  int depth_above(int depth);
+  Result<void> check_nesting(File& target);
+
+  PollFile poll_;
+  void* context_;
+  File* self_ = nullptr;
+  SpinLock scan_;   // who walks the ready list or changes items
+  SpinLock ready_;  // the list's links
+  EpollItem* head_ = nullptr;
+  EpollItem* tail_ = nullptr;
+  size_t ready_count_ = 0;
+  size_t dead_count_ = 0;  // removed ones in the list
+  size_t items_ = 0;
+  EpollItem* free_ = nullptr;
+  struct Chunk {
+    EpollItem* items;
+    size_t count;
+  };
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace leat::socket

@@ -1,0 +1,202 @@
+// sendmsg and recvmsg, which all the other ways of reading and writing come down to.
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+#include "socket/cmsg.h"
+#include "socket/sockets.h"
+
+namespace leat::socket {
+namespace {
+
+constexpr size_t kMaxIovecs = 1024;    // UIO_MAXIOV
+constexpr int kTcpCmInq = 36;          // TCP_CM_INQ: not in every libc's headers
+constexpr int kFastOpen = 0x20000000;  // MSG_FASTOPEN
+
+// EMSGSIZE: more pieces than Linux takes. EINVAL: a total above SSIZE_MAX.
+Result<size_t> check_iovecs(const msghdr& m) {
+  if (m.msg_iovlen > kMaxIovecs) return err(EMSGSIZE);
+  if (m.msg_iovlen != 0 && m.msg_iov == nullptr) return err(EFAULT);
+  size_t total = 0;
+  for (size_t i = 0; i < m.msg_iovlen; ++i) {
+    if (m.msg_iov[i].iov_len > static_cast<size_t>(SSIZE_MAX) - total) return err(EINVAL);
+    total += m.msg_iov[i].iov_len;
+    if (m.msg_iov[i].iov_base == nullptr && m.msg_iov[i].iov_len != 0) return err(EFAULT);
+  }
+  return total;
+}
+
+// What is left of the pieces after some bytes. Few calls have more than a handful of pieces.
+class Pieces {
+ public:
+  Pieces(const msghdr& m, size_t total) : total_(total) {
+    if (m.msg_iovlen <= kInline) {
+      std::copy_n(m.msg_iov, m.msg_iovlen, inline_);
+      rest_ = {inline_, m.msg_iovlen};
+    } else {
+      many_.assign(m.msg_iov, m.msg_iov + m.msg_iovlen);
+      rest_ = many_;
+    }
+  }
+  Pieces(const Pieces&) = delete;
+  Pieces& operator=(const Pieces&) = delete;
+  std::span<const iovec> rest() const { return rest_; }
+  size_t left() const { return total_ - done_; }
+  size_t done() const { return done_; }
+  void advance(size_t n) {
+    done_ += n;
+    while (n != 0) {
+      iovec& v = rest_.front();
+      const size_t step = std::min(n, v.iov_len);
+      v.iov_base = static_cast<uint8_t*>(v.iov_base) + step;
+      v.iov_len -= step;
+      n -= step;
+      if (v.iov_len == 0) rest_ = rest_.subspan(1);
+    }
+  }
+
+ private:
+  static constexpr size_t kInline = 8;
+  iovec inline_[kInline];
+  std::vector<iovec> many_;
+  std::span<iovec> rest_;
+  size_t total_;
+  size_t done_ = 0;
+};
+
+Duration timeout_of(const File& f, bool send) {
+  const inet::SockOptions& o = *f.sock().options;
+  return send ? o.send_timeout : o.receive_timeout;
+}
+
+}  // namespace
+
+Result<size_t> Sockets::sendmsg(int fd, const msghdr& m, int flags) {
+  Call call(*this);
+  FileRef f(*this, fd);
+  if (!f) return err(EBADF);
+  if (!f->is_socket()) return err(ENOTSOCK);
+  return f->kind == FileKind::kTcp ? send_stream(*f, m, flags) : send_datagram(*f, m, flags);
+}
+
+// A blocking send comes back when all is queued; what went before an error counts.
+Result<size_t> Sockets::send_stream(File& f, const msghdr& m, int flags) {
+  const auto total = check_iovecs(m);
+  if (!total) return total;
+  if (auto ok = check_stream_control(m); !ok) return std::unexpected(ok.error());
+  if ((flags & kFastOpen) != 0) return err(EOPNOTSUPP);
+  Pieces pieces(m, *total);
+  const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0;
+  for (Wait wait(*this, f, EPOLLOUT, timeout_of(f, true), may_block);;) {
+    const auto sent = tcp_.send(f.tcp(), pieces.rest(), flags);
+    if (sent) pieces.advance(*sent);
+    if (sent && pieces.left() == 0) return pieces.done();
+    Errno error = sent ? Errno{EAGAIN} : sent.error();
+    if (error == Errno{EAGAIN}) {
+      const auto again = wait.wait();
+      if (again) continue;
+      error = again.error();
+    }
+    if (pieces.done() != 0) return pieces.done();
+    return std::unexpected(error);
+  }
+}
+
+Result<size_t> Sockets::send_datagram(File& f, const msghdr& m, int flags) {
+  const auto total = check_iovecs(m);
+  if (!total) return total;
+  udp::SendTo to;
+  if (m.msg_name != nullptr && m.msg_namelen != 0) {
+    const auto address =
+        parse_address(static_cast<const sockaddr*>(m.msg_name), m.msg_namelen, f.sock(), AddressUse::kSend);
+    if (!address) return std::unexpected(address.error());
+    to.has_address = true;
+    to.address = address->address;
+    to.port = address->port;
+    to.ifindex = static_cast<uint16_t>(address->scope);
+  }
+  if (auto ok = parse_datagram_control(m, f.sock(), to); !ok) return std::unexpected(ok.error());
+  return udp_.send(f.udp(), {m.msg_iov, m.msg_iovlen}, flags, to);
+}
+
+Result<size_t> Sockets::recvmsg(int fd, msghdr& m, int flags) {
+  Call call(*this);
+  FileRef f(*this, fd);
+  if (!f) return err(EBADF);
+  if (!f->is_socket()) return err(ENOTSOCK);
+  if (auto ok = check_iovecs(m); !ok) return ok;
+  if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return err(EINVAL);
+  m.msg_flags = 0;
+  const auto received = f->kind == FileKind::kTcp ? receive_stream(*f, m, flags) : receive_datagram(*f, m, flags);
+  if (received) m.msg_flags |= flags & MSG_CMSG_CLOEXEC;
+  return received;
+}
+
+// MSG_WAITALL waits for all of it, and otherwise SO_RCVLOWAT says how much is worth coming back for.
+Result<size_t> Sockets::receive_stream(File& f, msghdr& m, int flags) {
+  if ((flags & MSG_ERRQUEUE) != 0) return err(EAGAIN);
+  const auto total = check_iovecs(m);
+  Pieces pieces(m, *total);
+  const auto low = static_cast<size_t>(std::max(f.sock().options->rcvlowat, 1));
+  const size_t target = (flags & MSG_WAITALL) != 0 ? *total : std::min(*total, low);
+  const bool peeks = (flags & MSG_PEEK) != 0;
+  const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0;
+  tcp::ReceiveInfo info;
+  size_t got = 0;
+  Errno error{};
+  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP | EPOLLPRI, timeout_of(f, false), may_block);;) {
+    const auto received = tcp_.receive(f.tcp(), pieces.rest(), flags, &info);
+    if (received) {
+      got = peeks ? *received : got + *received;
+      if (!peeks) pieces.advance(*received);
+      if (*received == 0 || got >= target || (flags & MSG_OOB) != 0) break;
+    } else if (received.error() != Errno{EAGAIN}) {
+      error = received.error();
+      break;
+    }
+    if (const auto again = wait.wait(); !again) {
+      error = again.error();
+      break;
+    }
+  }
+  if (got == 0 && error != Errno{}) return std::unexpected(error);
+  m.msg_namelen = 0;
+  if (info.is_oob) m.msg_flags |= MSG_OOB;
+  ControlWriter control(m);
+  if (info.has_inq) control.put_value(IPPROTO_TCP, kTcpCmInq, static_cast<int>(info.inq));
+  m.msg_flags |= control.finish();
+  return got;
+}
+
+Result<size_t> Sockets::receive_datagram(File& f, msghdr& m, int flags) {
+  udp::UdpSock& s = f.udp();
+  udp::Received what;
+  const bool wants_error = (flags & MSG_ERRQUEUE) != 0;
+  const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0 && !wants_error;
+  Result<size_t> got = err(EAGAIN);
+  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP, timeout_of(f, false), may_block);;) {
+    got = udp_.receive(s, {m.msg_iov, m.msg_iovlen}, flags, what);
+    if (got || got.error() != Errno{EAGAIN}) break;
+    if (may_block && (s.shutdown & inet::kRcvShutdown) != 0 && runner() != nullptr) return size_t{0};
+    if (const auto again = wait.wait(); !again) return std::unexpected(again.error());
+  }
+  if (!got) return got;
+  m.msg_flags |= what.flags;
+  const udp::Datagram& d = what.datagram;
+  if (m.msg_name != nullptr) {
+    const IpAddress& shown = wants_error ? d.info.dst : d.info.src;
+    sockaddr_storage a{};
+    const uint32_t scope = shown.is_v6() && shown.is_link_local() ? d.info.ifindex : 0u;
+    const socklen_t whole = make_sockaddr({shown, d.port, scope, false}, s.family, a);
+    std::memcpy(m.msg_name, &a, std::min(m.msg_namelen, whole));
+    m.msg_namelen = whole;
+  }
+  ControlWriter control(m);
+  if (wants_error) put_error_control(control, s, d);
+  const uint32_t receive_flags = s.options->receive_flags;
+  if (receive_flags != 0 && !wants_error) put_datagram_control(control, s, receive_flags, what);
+  m.msg_flags |= control.finish();
+  return got;
+}
+
+}  // namespace leat::socket

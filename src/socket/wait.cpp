@@ -1,0 +1,51 @@
+// Calls under way, and waiting in them.
+#include <algorithm>
+
+#include "socket/sockets.h"
+
+namespace leat::socket {
+
+Sockets::Call::Call(Sockets& s) : sockets_(s), runner_(s.runner()) {
+  if (runner_ != nullptr) s.ns_.set_now(runner_->enter());
+}
+
+Sockets::Call::~Call() {
+  sockets_.ip_.flush();
+  if (runner_ != nullptr) runner_->leave();
+}
+
+Wait::Wait(Sockets& s, File& f, uint32_t events, Duration timeout, bool may_block)
+    : sockets_(s), file_(f), runner_(s.runner()), may_block_(may_block && runner_ != nullptr) {
+  entry_.events = events | EPOLLERR | EPOLLHUP;
+  entry_.wakeup = &wakeup_;
+  entry_.runner = runner_;
+  deadline_ = timeout == Duration::infinite() ? Time::never() : s.ns_.now() + timeout;
+}
+
+Wait::~Wait() {
+  if (is_watching_) file_.remove_watch(&entry_);
+}
+
+Result<void> Wait::wait() {
+  return wait_at_most(Duration::infinite());
+}
+
+// The first time it only begins to watch: what happened since the attempt would be missed otherwise.
+Result<void> Wait::wait_at_most(Duration interval) {
+  if (!may_block_) return err(EAGAIN);
+  if (!is_watching_) {
+    is_watching_ = true;
+    file_.add_watch(&entry_);
+    return {};
+  }
+  if (sockets_.ns_.now() >= deadline_) return err(EAGAIN);
+  sockets_.ip_.flush();
+  const Time until = interval == Duration::infinite() ? deadline_ : std::min(deadline_, sockets_.ns_.now() + interval);
+  const WaitResult result = runner_->wait(wakeup_, until);
+  wakeup_.clear();
+  sockets_.ns_.set_now(runner_->now());
+  if (result == WaitResult::kInterrupted) return err(EINTR);
+  return {};
+}
+
+}  // namespace leat::socket
