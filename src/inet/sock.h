@@ -41,6 +41,7 @@ struct FourTuple {
 // Who makes one: constructs it, fills it in, and stores `refs` once, from 0 to what it holds; from then on refs is
 // only added to and taken from, because a reader who remembers the memory's last life may hold a reference already.
 struct SockCommon {
+  using ReadAfterFree = void;  // says so to Slab::create, which then leaves what has no initialiser as it was
   Reused<uintptr_t> chain;  // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
   Reused<uint32_t> refs;    // 0: free or dying; a look-up takes a reference only if it is not 0
   Reused<uint32_t> hash;    // 0: not hashed
@@ -151,6 +152,7 @@ struct SockOptions {
   bool inq = false;                // TCP_INQ
   // Ancillary data that recvmsg gives (kRecv*, socket/cmsg.h), kept for read-back where TCP gives none.
   uint32_t receive_flags = 0;
+  bool dont_fragment6 = false;     // IPV6_DONTFRAG
 };
 
 inline constexpr uint8_t kRcvShutdown = 1, kSendShutdown = 2;
