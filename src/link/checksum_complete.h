@@ -11,7 +11,9 @@
 namespace leat {
 
 inline constexpr uint32_t kEthernetHeaderBytes = 14;
-inline uint32_t link_header_bytes(LinkKind kind) { return kind == LinkKind::kEthernet ? kEthernetHeaderBytes : 0; }
+inline uint32_t link_header_bytes(LinkKind kind) {
+  return kind == LinkKind::kEthernet ? kEthernetHeaderBytes : 0;
+}
 
 inline bool has_partial_checksum(const Packet& p) {
   return p.checksum == Checksum::kPartial || (p.checksum == Checksum::kVerified && p.csum_offset != 0);

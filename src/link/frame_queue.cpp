@@ -18,7 +18,8 @@ FrameQueue::Pushed FrameQueue::push(std::span<Packet*> packets, Time now) {
       queue_.push_back(PacketPtr(packets[taken]));
     }
   }
-  for (Packet* p : packets.subspan(taken)) PacketPtr{p};
+  for (Packet* p : packets.subspan(taken))
+    PacketPtr{p};
   return {packets.size() - taken, was_empty && taken != 0};
 }
 
@@ -43,7 +44,8 @@ void FrameQueue::close() {
   PacketQueue left;
   Guard guard(lock_);
   is_closed_ = true;
-  while (PacketPtr p = queue_.pop_front()) left.push_back(std::move(p));
+  while (PacketPtr p = queue_.pop_front())
+    left.push_back(std::move(p));
 }
 
 bool fits_link(const Packet& p, const LinkFeatures& features) {

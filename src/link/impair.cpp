@@ -25,8 +25,7 @@ ImpairLink::ImpairLink(std::unique_ptr<Link> inner, const ImpairOptions& options
     : ImpairLink(std::move(inner), options_of(options, ImpairDirection::kTransmit),
                  options_of(options, ImpairDirection::kReceive), seed) {}
 
-ImpairLink::ImpairLink(std::unique_ptr<Link> inner, const ImpairOptions& out, const ImpairOptions& in,
-                       const Seed& seed)
+ImpairLink::ImpairLink(std::unique_ptr<Link> inner, const ImpairOptions& out, const ImpairOptions& in, const Seed& seed)
     : inner_(std::move(inner)),
       features_(inner_->features()),
       out_(out, features_.kind, seed),
@@ -84,7 +83,8 @@ void ImpairLink::flush_due(Time now) {
 
 void ImpairLink::Way::push(std::span<Packet*> packets, Time now) {
   Guard guard(lock);
-  for (Packet* p : packets) queue.push(PacketPtr(p), now);
+  for (Packet* p : packets)
+    queue.push(PacketPtr(p), now);
 }
 
 size_t ImpairLink::Way::pop(std::span<Packet*> out, Time now) {

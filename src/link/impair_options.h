@@ -25,24 +25,24 @@ struct GilbertElliott {
 
 struct ImpairOptions {
   ImpairDirection direction = ImpairDirection::kTransmit;  // direction=out | in | both
-  uint64_t rate = 0;             // bits a second; 0: no bottleneck
-  Duration delay;                // of every packet, after the bottleneck
-  Duration jitter;               // uniform in [delay - jitter, delay + jitter], never below zero
-  bool keep_order = true;        // jitter does not reorder: a packet waits for the one before. keep_order=no
-  double loss = 0;               // probabilities are in [0, 1]
+  uint64_t rate = 0;                                       // bits a second; 0: no bottleneck
+  Duration delay;                                          // of every packet, after the bottleneck
+  Duration jitter;         // uniform in [delay - jitter, delay + jitter], never below zero
+  bool keep_order = true;  // jitter does not reorder: a packet waits for the one before. keep_order=no
+  double loss = 0;         // probabilities are in [0, 1]
   bool has_gilbert_elliott = false;
   GilbertElliott gilbert_elliott;  // gemodel=p/r/1-h/1-k; in addition to `loss`
-  double reorder = 0;            // such a packet does not wait for `delay`, or, with reorder_delay, waits longer by that
-  Duration reorder_delay;        // reorder_delay=5ms
+  double reorder = 0;      // such a packet does not wait for `delay`, or, with reorder_delay, waits longer by that
+  Duration reorder_delay;  // reorder_delay=5ms
   double duplicate = 0;
-  double corrupt = 0;            // one bit flips
+  double corrupt = 0;  // one bit flips
   // Tail drop. With a rate they count what has not left the bottleneck (whatever is being sent included); without
   // one, what is delayed, as netem's limit does. 0: 1000 packets with a rate, a million without; no limit in bytes.
-  uint32_t limit_packets = 0;    // limit=1000
-  uint64_t limit_bytes = 0;      // limit_bytes=1mb
+  uint32_t limit_packets = 0;  // limit=1000
+  uint64_t limit_bytes = 0;    // limit_bytes=1mb
   // A packet that finds more than this in the bottleneck is marked CE if it is ECT. 0: never.
-  uint64_t ecn_bytes = 0;        // ecn=100kb
-  uint32_t ecn_packets = 0;      // ecn_packets=50
+  uint64_t ecn_bytes = 0;    // ecn=100kb
+  uint32_t ecn_packets = 0;  // ecn_packets=50
 };
 
 // EINVAL: `error` says which part is wrong and what was expected. An empty text impairs nothing.

@@ -44,7 +44,9 @@ bool set_duration(std::string_view text, Duration& out) {
   out = Duration::from_ns(std::llround(ns));
   return true;
 }
-bool set_chance(std::string_view text, double& out) { return parse_amount(text, kPercentUnits, 1, out); }
+bool set_chance(std::string_view text, double& out) {
+  return parse_amount(text, kPercentUnits, 1, out);
+}
 bool set_rate(std::string_view text, uint64_t& out) {
   double bits = 0;
   if (!parse_amount(text, kRateUnits, 1e12, bits) || bits < 1) return false;
@@ -118,16 +120,21 @@ constexpr Key kKeys[] = {
 };
 
 std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
-  while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+  while (!s.empty() && s.front() == ' ')
+    s.remove_prefix(1);
+  while (!s.empty() && s.back() == ' ')
+    s.remove_suffix(1);
   return s;
 }
 
-std::string quoted(std::string_view s) { return "'" + std::string(s) + "'"; }
+std::string quoted(std::string_view s) {
+  return "'" + std::string(s) + "'";
+}
 
 std::string key_names() {
   std::string names;
-  for (const Key& k : kKeys) names += (names.empty() ? "" : ", ") + std::string(k.name);
+  for (const Key& k : kKeys)
+    names += (names.empty() ? "" : ", ") + std::string(k.name);
   return names;
 }
 
@@ -154,7 +161,8 @@ std::string check_combination(const ImpairOptions& o) {
     return "ecn needs rate: without a bottleneck no queue builds up";
   if (o.reorder > 0 && o.delay == Duration{} && o.reorder_delay == Duration{})
     return "reorder needs delay (which a reordered packet skips) or reorder_delay (which it waits in addition)";
-  if (o.reorder == 0 && o.reorder_delay != Duration{}) return "reorder_delay needs reorder, the share of packets to hold";
+  if (o.reorder == 0 && o.reorder_delay != Duration{})
+    return "reorder_delay needs reorder, the share of packets to hold";
   return {};
 }
 

@@ -33,7 +33,8 @@ ImpairQueue::ImpairQueue(const ImpairOptions& options, LinkKind kind, const Seed
       jitter_rng_(stream_seed(seed, 5)) {}
 
 ImpairQueue::~ImpairQueue() {
-  for (const InLine& entry : line_) PacketPtr{entry.packet};
+  for (const InLine& entry : line_)
+    PacketPtr{entry.packet};
 }
 
 void ImpairQueue::push(PacketPtr p, Time now) {

@@ -23,13 +23,13 @@ struct LinkReady {
 struct MemoryPairOptions {
   uint32_t mtu = 1500;
   LinkKind kind = LinkKind::kIp;
-  bool verifies_checksums = true;       // false: checksums are completed on the way, and the receiver checks them
+  bool verifies_checksums = true;  // false: checksums are completed on the way, and the receiver checks them
   bool takes_partial_checksums = true;
-  uint32_t max_gso_bytes = 65536;       // 0: no super-segments
-  Duration delay;                       // above zero both ends need the same clock
-  size_t queue_packets = 4096;          // a direction; more are dropped
+  uint32_t max_gso_bytes = 65536;                                 // 0: no super-segments
+  Duration delay;                                                 // above zero both ends need the same clock
+  size_t queue_packets = 4096;                                    // a direction; more are dropped
   uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};  // kEthernet only
-  LinkReady ready[2];                   // of the first and the second end, for what they are to receive
+  LinkReady ready[2];  // of the first and the second end, for what they are to receive
 };
 
 using LinkPair = std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>;

@@ -9,7 +9,9 @@ namespace {
 constexpr uint8_t kEcnMask = 3;
 constexpr uint8_t kCe = 3;
 
-bool is_ect(uint8_t traffic_class) { return (traffic_class & kEcnMask) != 0 && (traffic_class & kEcnMask) != kCe; }
+bool is_ect(uint8_t traffic_class) {
+  return (traffic_class & kEcnMask) != 0 && (traffic_class & kEcnMask) != kCe;
+}
 
 bool mark_ce_v4(uint8_t* ip) {
   if (!is_ect(ip[1])) return false;
@@ -57,9 +59,12 @@ bool mark_ce(Packet& p, LinkKind kind) {
   }
   uint8_t* ip = p.data + header;
   switch (ip[0] >> 4) {
-    case 4: return mark_ce_v4(ip);
-    case 6: return mark_ce_v6(ip);
-    default: return false;
+    case 4:
+      return mark_ce_v4(ip);
+    case 6:
+      return mark_ce_v6(ip);
+    default:
+      return false;
   }
 }
 

@@ -49,7 +49,8 @@ Result<void> PcapLink::start(std::string& error) {
   pcap_ = pcap_open_dead_with_tstamp_precision(type, kSnapLength, PCAP_TSTAMP_PRECISION_NANO);
   if (pcap_ != nullptr) dumper_ = pcap_dump_fopen(pcap_, file);
   if (dumper_ != nullptr) return {};
-  error = "libpcap cannot start the capture in " + what + (pcap_ == nullptr ? "" : std::string(": ") + pcap_geterr(pcap_));
+  error =
+      "libpcap cannot start the capture in " + what + (pcap_ == nullptr ? "" : std::string(": ") + pcap_geterr(pcap_));
   return err(EIO);
 }
 
@@ -60,12 +61,14 @@ PcapLink::~PcapLink() {
 
 size_t PcapLink::receive_batch(std::span<Packet*> out, PacketPool& pool, Time now) {
   const size_t n = inner_->receive_batch(out, pool, now);
-  for (const Packet* p : out.first(n)) write(*p, now);
+  for (const Packet* p : out.first(n))
+    write(*p, now);
   return n;
 }
 
 void PcapLink::transmit_batch(std::span<Packet*> packets, Time now) {
-  for (const Packet* p : packets) write(*p, now);
+  for (const Packet* p : packets)
+    write(*p, now);
   inner_->transmit_batch(packets, now);
 }
 

@@ -41,8 +41,8 @@ class PcapLink final : public Link {
   uint64_t dropped() const override { return inner_->dropped(); }
 
   Link& inner() { return *inner_; }
-  Result<void> flush();        // EIO: something could not be written, now or before; the link itself goes on
-  uint64_t written() const;    // frames
+  Result<void> flush();      // EIO: something could not be written, now or before; the link itself goes on
+  uint64_t written() const;  // frames
 
  private:
   PcapLink(std::unique_ptr<Link> inner, const PcapOptions& options) : inner_(std::move(inner)), options_(options) {}

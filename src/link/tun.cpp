@@ -13,9 +13,9 @@
 namespace leat {
 namespace {
 
-constexpr uint32_t kLinear = 1700;          // with its headroom in the pool's class of 2048 bytes
-constexpr uint32_t kSpare = 65536 + 256;    // with kLinear: more than any frame that the kernel makes
-constexpr size_t kMaxPieces = 256;          // of IOV_MAX's 1024: GRO's longest chain of fragments
+constexpr uint32_t kLinear = 1700;        // with its headroom in the pool's class of 2048 bytes
+constexpr uint32_t kSpare = 65536 + 256;  // with kLinear: more than any frame that the kernel makes
+constexpr size_t kMaxPieces = 256;        // of IOV_MAX's 1024: GRO's longest chain of fragments
 
 struct Gather {
   iovec pieces[kMaxPieces];

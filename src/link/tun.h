@@ -1,5 +1,5 @@
 // Links to the host's kernel: TUN carries IP packets, TAP Ethernet frames. Host code: it opens, reads and writes
-// /dev/net/tun (Linux's Documentation/networking/tuntap.rst). The kernel's end of it is set up by kernel_side.h.
+// /dev/net/tun (Linux's Documentation/networking/tuntap.rst). The kernel's end of it is set up by tun_kernel_side.h.
 //
 // Reading never copies more than the headers: a small packet lands in a small one, what is behind 1.7 KB lands in a
 // buffer that becomes a fragment. Writing gathers the packet's pieces. A device that went away (ip link del) leaves a
@@ -60,6 +60,7 @@ class TunTapLink : public Link {
 class TunLink final : public TunTapLink {
  public:
   static Result<std::unique_ptr<TunLink>> open(const TunOptions& options, std::string& error);
+  ~TunLink() override;  // out of line: it keeps the vtable in this library, which has no RTTI
 
  private:
   TunLink() = default;
@@ -68,6 +69,7 @@ class TunLink final : public TunTapLink {
 class TapLink final : public TunTapLink {
  public:
   static Result<std::unique_ptr<TapLink>> open(const TunOptions& options, std::string& error);
+  ~TapLink() override;  // out of line: it keeps the vtable in this library, which has no RTTI
 
  private:
   TapLink() = default;

@@ -27,8 +27,10 @@ std::string device_error(int reason) {
     case ENOENT:
     case ENODEV:
     case ENXIO:
-      return device + " is missing: load the module (modprobe tun) or, in a container, pass the device in "
-                      "(--device " + device + ")";
+      return device +
+             " is missing: load the module (modprobe tun) or, in a container, pass the device in "
+             "(--device " +
+             device + ")";
     case EACCES:
     case EPERM:
       return "no rights to open " + device + ": run as root or give the device mode 0666";
@@ -40,12 +42,15 @@ std::string device_error(int reason) {
 std::string attach_error(int reason, const std::string& name, const char* mode) {
   switch (reason) {
     case EPERM:
-      return "no rights to create or use '" + name + "': run as root (CAP_NET_ADMIN), or create it beforehand with "
-             "`ip tuntap add dev " + name + " mode " + mode + " user $USER`";
+      return "no rights to create or use '" + name +
+             "': run as root (CAP_NET_ADMIN), or create it beforehand with "
+             "`ip tuntap add dev " +
+             name + " mode " + mode + " user $USER`";
     case EBUSY:
       return "'" + name + "' is busy: another program is attached to it";
     case EINVAL:
-      return "'" + name + "' exists but is no " + mode + " device that can be attached to (another kind of interface, "
+      return "'" + name + "' exists but is no " + mode +
+             " device that can be attached to (another kind of interface, "
              "the other mode, or multi_queue)";
     default:
       return "cannot create '" + name + "': " + strerror(reason);
@@ -65,7 +70,8 @@ std::string name_error(const std::string& name) {
 // Locally administered, the same in every run: 02:6c and a hash (FNV-1a) of the name.
 void make_mac(const std::string& name, uint8_t* mac) {
   uint32_t hash = 2166136261u;
-  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
+  for (const char c : name)
+    hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
   mac[0] = 0x02;
   mac[1] = 0x6c;
   store_be32(mac + 2, hash);
@@ -78,6 +84,9 @@ ifreq make_request(const std::string& name) {
 }
 
 }  // namespace
+
+TunLink::~TunLink() = default;
+TapLink::~TapLink() = default;
 
 Result<std::unique_ptr<TunLink>> TunLink::open(const TunOptions& options, std::string& error) {
   std::unique_ptr<TunLink> link(new TunLink);

@@ -15,10 +15,14 @@ constexpr uint8_t kTcpCwrBit = 0x80;
 
 uint8_t wire_type(GsoType t) {
   switch (t) {
-    case GsoType::kTcp4: return kGsoTcp4;
-    case GsoType::kTcp6: return kGsoTcp6;
-    case GsoType::kUdp: return kGsoUdp;
-    case GsoType::kNone: break;
+    case GsoType::kTcp4:
+      return kGsoTcp4;
+    case GsoType::kTcp6:
+      return kGsoTcp6;
+    case GsoType::kUdp:
+      return kGsoUdp;
+    case GsoType::kNone:
+      break;
   }
   return kGsoNone;
 }
@@ -47,10 +51,17 @@ uint32_t find_transport(const Packet& p, uint32_t ip, GsoType type) {
 
 bool apply_gso(const VnetHeader& header, LinkKind kind, Packet& p) {
   switch (header.gso_type & ~kGsoEcn) {
-    case kGsoTcp4: p.gso_type = GsoType::kTcp4; break;
-    case kGsoTcp6: p.gso_type = GsoType::kTcp6; break;
-    case kGsoUdp: p.gso_type = GsoType::kUdp; break;
-    default: return false;
+    case kGsoTcp4:
+      p.gso_type = GsoType::kTcp4;
+      break;
+    case kGsoTcp6:
+      p.gso_type = GsoType::kTcp6;
+      break;
+    case kGsoUdp:
+      p.gso_type = GsoType::kUdp;
+      break;
+    default:
+      return false;
   }
   const uint32_t start = find_transport(p, link_header_bytes(kind), p.gso_type);
   if (start == 0 || ((header.flags & kNeedsCsum) != 0 && start != header.csum_start)) return false;

@@ -1,5 +1,5 @@
 // One netlink request a step, each acknowledged before the next.
-#include "link/kernel_side.h"
+#include "link/tun_kernel_side.h"
 
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
@@ -82,7 +82,9 @@ class RouteSocket {
   uint32_t sequence_ = 0;
 };
 
-uint8_t family_of(const IpAddress& a) { return a.is_v4() ? AF_INET : AF_INET6; }
+uint8_t family_of(const IpAddress& a) {
+  return a.is_v4() ? AF_INET : AF_INET6;
+}
 
 int set_link(RouteSocket& socket, int index, uint32_t mtu, bool up) {
   Request r(RTM_NEWLINK, 0);
