@@ -35,11 +35,23 @@ uint16_t to_big_endian(uint16_t v) {
   return std::endian::native == std::endian::little ? __builtin_bswap16(v) : v;
 }
 
-// Fewer than 8 bytes, as if zeros followed.
-uint64_t load_tail(const uint8_t* p, size_t n) {
-  uint64_t v = 0;
-  if (n != 0) std::memcpy(&v, p, n);
-  return v;
+// Fewer than 8 bytes, as if zeros followed: the last byte is the first one of its word.
+uint64_t sum_tail(const uint8_t* p, size_t n) {
+  uint64_t sum = 0;
+  if (n & 4) {
+    uint32_t v;
+    std::memcpy(&v, p, 4);
+    sum += v;
+    p += 4;
+  }
+  if (n & 2) {
+    uint16_t v;
+    std::memcpy(&v, p, 2);
+    sum += v;
+    p += 2;
+  }
+  if (n & 1) sum += std::endian::native == std::endian::little ? *p : static_cast<uint64_t>(*p) << 8;
+  return sum;
 }
 
 // The sum of 16-bit words in memory order, folded, as load_be16 would have read them.
@@ -55,7 +67,7 @@ uint16_t sum_of(ByteView bytes) {
   }
   for (; n >= 8; p += 8, n -= 8)
     a += load_native64(p);
-  const Uint128 total = a + b + c + d + load_tail(p, n);
+  const Uint128 total = a + b + c + d + sum_tail(p, n);
   return to_big_endian(fold(add_with_carry(static_cast<uint64_t>(total), static_cast<uint64_t>(total >> 64))));
 }
 

@@ -193,7 +193,7 @@ bool Walker::read_routing() {
   const uint8_t type = at(start)[2], segments_left = at(start)[3];
   if (type == kRoutingRpl || type == kRoutingSegments) return fail(Kind::kDrop);
   if (type == kRoutingType2) return fail(Kind::kAddress);
-  if (segments_left != 0) return fail_with_answer(kIcmp6ErroneousField, start + 3);
+  if (segments_left != 0) return fail_with_answer(kIcmp6ErroneousField, start + 2);
   step(size);
   return true;
 }

@@ -292,9 +292,9 @@ TEST(Ipv6Walk, ARoutingHeaderThatIsUsedUpIsPassedOver) {
   }
 }
 
-TEST(Ipv6Walk, ARoutingHeaderWithSegmentsLeftIsRefusedWithAPointerToThem) {
+TEST(Ipv6Walk, ARoutingHeaderWithSegmentsLeftIsRefusedWithAPointerToItsType) {
   for (const uint8_t type : Bytes{0, 1, 253})
-    EXPECT_EQ(fault_of(with_routing(type, 1)), answered(kIcmp6ErroneousField, 43));
+    EXPECT_EQ(fault_of(with_routing(type, 1)), answered(kIcmp6ErroneousField, 42));
 }
 
 TEST(Ipv6Walk, RoutingHeadersThatLinuxHasSwitchedOffAreDroppedInSilence) {
