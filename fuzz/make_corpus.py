@@ -35,7 +35,8 @@ A6, B6 = hx("fd000000000000000000000000000001"), hx("fd0000000000000000000000000
 
 
 def ipv6(next_header, payload, dst=B6, length=None):
-    return struct.pack(">IHBB", 6 << 28, len(payload) if length is None else length, next_header, 64) + A6 + dst + payload
+    return struct.pack(">IHBB", 6 << 28, len(payload) if length is None else length, next_header, 64) + (
+        A6 + dst + payload)
 
 
 def tcp(flags, options=b"", data=b""):
@@ -82,17 +83,21 @@ write("icmp", echo=hx("0800abcd12340007") + b"abc",
       fragment=hx("0300000000000000") + ipv6(44, hx("060005a800000007") + b"x" * 8),
       short=hx("0303000000000000") + ipv4(17, UDP)[:27])
 write("nd_arp", arp=b"\0" + ARP, ns=b"\0" + NS + SOURCE_MAC, ns_dad=b"\1" + NS, na=b"\2" + NA + TARGET_MAC,
-      na_unsolicited=b"\0" + hx("8800000020000000") + TARGET, ra=b"\0" + RA, zero_option=b"\0" + NS + hx("0100") + b"\0" * 6)
+      na_unsolicited=b"\0" + hx("8800000020000000") + TARGET, ra=b"\0" + RA,
+      zero_option=b"\0" + NS + hx("0100") + b"\0" * 6)
 write("tcp", syn=SYN, syn_ack=tcp(0x12, hx("020405b4010104020101") + hx("0303") + hx("0700")), fast_open=tcp(2, COOKIE),
       fast_open_experimental=tcp(2, hx("fe0cf989") + b"12345678"), cookie_request=tcp(2, hx("22020101")),
       sacks=tcp(0x10, hx("0101080a0000000100000002" "0101051a") + struct.pack(">6I", 0xFFFFFFF0, 16, 32, 48, 64, 80)),
       data=tcp(0x18, hx("0101080a0000000100000002"), b"hello"), bad_length=tcp(2, hx("0204051e03000000")),
       all_flags=tcp(0xFF), short=SYN[:24])
 write("udp", plain=UDP, empty=hx("0001000200080000"), too_long=hx("000100020fff0000"), jumbo=hx("0001000200000000"))
-write("checksum", pieces=hx("0103") + b"abc" + b"\x05hello" + b"\x02zz" + b"\x01q", odd=b"abc", ones=b"\xff" * 67, empty=b"")
+write("checksum", pieces=hx("0103") + b"abc" + b"\x05hello" + b"\x02zz" + b"\x01q", odd=b"abc",
+      ones=b"\xff" * 67, empty=b"")
 write("address", v4=b"192.0.2.1", cidr=b"10.0.0.1/24", v6=b"2001:db8::8:800:200c:417a", mapped=b"::ffff:10.0.0.1",
       embedded=b"64:ff9b::192.0.2.33/96", gap=b"::", bad=b"1::2::3", full=b"1:2:3:4:5:6:7:8", bytes=A6)
-write("print", tcp=ipv4(6, SYN), data=ipv4(6, tcp(0x18, b"", b"x" * 9)), sacks=ipv6(6, tcp(0x10, hx("0101050a0000000100000002"))),
+write("print", tcp=ipv4(6, SYN), data=ipv4(6, tcp(0x18, b"", b"x" * 9)),
+      sacks=ipv6(6, tcp(0x10, hx("0101050a0000000100000002"))),
       udp=ipv6(17, UDP), unreachable=ipv4(1, hx("0303000000000000") + ipv4(17, UDP)), ns=ipv6(58, NS), ra=ipv6(58, RA),
-      fast_open=ipv4(6, tcp(2, COOKIE)), fragment=ipv6(44, hx("060005a800000007") + b"x" * 20), chain=ipv6(0, CHAIN + SYN),
+      fast_open=ipv4(6, tcp(2, COOKIE)), fragment=ipv6(44, hx("060005a800000007") + b"x" * 20),
+      chain=ipv6(0, CHAIN + SYN),
       arp=MACS + hx("0806") + ARP, too_big=ipv6(58, hx("0200000000000500") + ipv6(6, SYN)))
