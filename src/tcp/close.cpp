@@ -213,10 +213,4 @@ void Tcp::close(TcpSock& s) {
   release(s);
 }
 
-// The FIN is out, or still to come, and the peer has not acknowledged it (Linux's sk_stream_closing).
-bool Tcp::has_unsent_data(TcpSock& s) {
-  inet::SockLock lock(s, &drain_backlog);
-  return in_state(s.get_state(), {State::kFinWait1, State::kClosing, State::kLastAck});
-}
-
 }  // namespace leat::tcp
