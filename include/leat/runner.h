@@ -12,16 +12,16 @@
 
 namespace leat {
 
-// What one blocked call waits for. Lives on its stack.
+// What one blocked call waits for. Lives on its stack. One word, so that a futex may wait on it.
 class Wakeup {
  public:
-  bool is_set() const { return set_.load(std::memory_order_acquire); }
-  void set() { set_.store(true, std::memory_order_release); }
-  void clear() { set_.store(false, std::memory_order_release); }
-  void* host = nullptr;  // the Runner's own
+  bool is_set() const { return word_.load(std::memory_order_acquire) != 0; }
+  void set() { word_.store(1, std::memory_order_release); }
+  void clear() { word_.store(0, std::memory_order_release); }
+  std::atomic<uint32_t>& word() { return word_; }
 
  private:
-  std::atomic<bool> set_{false};
+  std::atomic<uint32_t> word_{0};
 };
 
 enum class WaitResult : uint8_t { kWoken, kTimeout, kInterrupted };

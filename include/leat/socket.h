@@ -128,12 +128,12 @@ class Poller {
 
  private:
   struct Entry {
-    uint64_t id = 0;
+    uint32_t id = 0;
     std::shared_ptr<Callback> callback;
   };
   Stack& stack_;
   int epfd_ = -1;
-  uint64_t next_id_ = 1;
+  uint32_t next_id_ = 1;
   std::unordered_map<int, Entry> callbacks_;
 };
 

@@ -7,8 +7,7 @@
 //   stack->add_address(ifindex, "10.0.0.1/24").value();
 //   int fd = stack->socket(AF_INET, SOCK_STREAM, 0).value();
 //   …
-//   for (;;) { stack->poll(now()); …; wait until stack->next_deadline() or until a descriptor of poll_fds() is readable
-//   }
+//   for (;;) { stack->poll(now()); …; wait for stack->poll_fds() to be readable, until stack->next_deadline() }
 //
 // or hand it to a leat::Worker (leat/worker.h), which does that loop on threads of its own; calls may then block.
 //
@@ -56,7 +55,8 @@ struct StackConfig {
 };
 
 struct RouteOptions {
-  std::string interface;  // empty: the one that reaches the gateway
+  std::string interface;  // empty, and ifindex 0: the one that reaches the gateway
+  int ifindex = 0;        // or by its number
   uint32_t metric = 0;
   std::string source;       // preferred source address
   uint32_t mtu = 0;         // 0: the interface's
@@ -79,7 +79,9 @@ class Stack {
  public:
   // EINVAL, ENOENT, …: a sysctl was refused. ENOMEM.
   static Result<std::unique_ptr<Stack>> create(const StackConfig& config);
-  // Closes every descriptor, without waiting for connections to end (no packet is sent).
+  // Closes every descriptor without waiting for anything, and forgets what is still under way. Two Stacks that are
+  // joined by a memory link: close the descriptors of both before destroying either, because packets that one has
+  // received are still the other's memory.
   ~Stack();
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;

@@ -52,7 +52,6 @@ void Sockets::destroy_file(File* f) {
   }
   switch (f->kind) {
     case FileKind::kTcp:
-      tcp_.attach(f->tcp(), nullptr);
       tcp_.close(f->tcp());
       break;
     case FileKind::kUdp:
