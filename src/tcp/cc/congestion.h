@@ -58,6 +58,8 @@ struct RateSample {
   bool is_ece = false;
 };
 
+inline constexpr uint8_t kHystartTrain = 1, kHystartDelay = 2;
+
 // The part of a connection that an algorithm works on; Conn derives from it. Names and units as in Linux's tcp_sock.
 struct Sender {
   uint64_t mstamp_us = 0;        // the time of the event that is being processed (tcp_mstamp)
@@ -90,6 +92,7 @@ struct Sender {
   uint8_t pacing_status = 0;     // 0: none, 1: the algorithm or the user needs pacing
   bool is_cwnd_limited = false;
   bool ecn_ok = false;
+  uint8_t hystart_exit = 0;      // kHystart*, since the pipeline has counted and cleared it; at snd_cwnd == snd_ssthresh
   CaState ca_state = CaState::kOpen;
   uint32_t random = 0;           // a fresh random number a call that needs one (bbr's cycle phase)
   const Algorithm* cc_algorithm = nullptr;
