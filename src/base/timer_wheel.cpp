@@ -8,12 +8,14 @@ namespace leat {
 
 TimerWheel::TimerWheel(Fire fire, void* context) : fire_(fire), context_(context) {}
 
-void TimerWheel::arm(Timer& timer, Time expires) {
+bool TimerWheel::arm(Timer& timer, Time expires) {
   Guard guard(lock_);
-  if (timer.is_armed()) remove(timer);
+  const bool was_armed = timer.is_armed();
+  if (was_armed) remove(timer);
   timer.expires = expires;
   place(timer);
   armed_.fetch_add(1, std::memory_order_relaxed);
+  return was_armed;
 }
 
 bool TimerWheel::cancel(Timer& timer) {

@@ -33,7 +33,7 @@ class TimerWheel {
   using Fire = void (*)(void* context, Timer& timer);
 
   TimerWheel(Fire fire, void* context);
-  void arm(Timer& timer, Time expires);  // an armed timer is moved
+  bool arm(Timer& timer, Time expires);  // an armed timer is moved, and the answer is true
   bool cancel(Timer& timer);             // false when it was not armed
   void advance(Time now);                // fires all timers with expires <= now
   // The first expiry; Time::never() when nothing is armed. It may be earlier only after the first timer of a slot with

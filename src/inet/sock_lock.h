@@ -34,6 +34,11 @@ class [[nodiscard]] SockLock {
       release(s, drain);
       return;
     }
+    park(s, packet, drain);
+  }
+
+  // Leaves the packet to whoever holds the lock, who may by now be nobody but us.
+  static void park(Sock& s, Packet* packet, Drain& drain) {
     push(s, packet);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (s.lock.try_lock()) release(s, drain);

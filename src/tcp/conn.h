@@ -270,6 +270,8 @@ struct Conn : cc::Sender {
   uint32_t keepalive_stamp = 0;
   uint32_t fin_deadline_ms = 0;
   Deadlines deadlines;
+  Time wheel_at = Time::never();  // when the wheel timer is armed for: not later than any deadline
+  bool nospace = false;          // a writer was turned away: report EPOLLOUT
   ip::Route route;               // valid while its generation is current
   bool has_route = false;
   uint16_t ip_id = 0;

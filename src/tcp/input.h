@@ -44,6 +44,9 @@ void send_dup_ack_with_dsack(Conn& c, const Segment& seg);  // tcp_send_dupack
 void schedule_ack(Conn& c);                             // inet_csk_schedule_ack
 void check_ack(Conn& c);                                // __tcp_ack_snd_check: now, delayed or compressed
 void send_delayed_ack(Conn& c);
+void flush_compressed_acks(Conn& c);                    // tcp_sack_compress_send_ack
+bool in_pingpong(const Conn& c);
+void update_rcv_rtt(Conn& c, uint32_t sample_us, bool is_upper_bound);  // the receiver's own RTT
 void enter_quickack_mode(Conn& c, uint32_t max_quickacks);
 void incr_quickack(Conn& c, uint32_t max_quickacks);
 void on_ack_sent(Conn& c, Seq rcv_nxt);                 // tcp_event_ack_sent

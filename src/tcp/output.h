@@ -33,12 +33,15 @@ void init_buffer_space(Conn& c);                          // entering ESTABLISHE
 void grow_window(Conn& c, const Packet& p, bool adjust);
 void clamp_window(Conn& c);
 void rcv_space_adjust(Conn& c);                           // the user has read: receive-buffer auto-tuning
+void expand_send_buffer(Conn& c);                         // tcp_sndbuf_expand
 uint32_t select_new_window(Conn& c);                      // __tcp_select_window: bytes, silly-window avoidance included
 
 // --- build.cpp -------------------------------------------------------------------------------------------------------
 // Sends one queued segment: `clone` shares its bytes and leaves it in its queue; updates counters, timestamps, ECN.
 // Returns the network layer's errno, 0 when it left.
-int transmit_segment(Conn& c, TxSegment& t, bool clone);
+int transmit_segment(Conn& c, TxSegment& t, bool keep);
+// A segment without payload that no queue remembers: ACK, probe, RST.
+int transmit_control(Conn& c, Seq seq, uint8_t flags);
 // A segment that no connection keeps: RST, ACK of a time-wait or a request, SYN-ACK. All fields as they go on the wire.
 struct BareSegment {
   inet::FourTuple tuple;      // local is the sender
@@ -65,6 +68,12 @@ void push_pending(Conn& c);                               // tcp_push_pending_fr
 bool write_xmit(Conn& c, uint32_t mss, uint8_t nonagle, int push_one);  // true: all is blocked and nothing in flight
 void push_one(Conn& c, uint32_t mss);
 bool may_send_now(Conn& c);
+uint32_t max_burst_segs(Conn& c, uint32_t mss);            // tcp_tso_segs
+bool must_wait_for_pacing(Conn& c);                       // arms the pacing timer when it says yes
+void arm_persist(Conn& c);                                // zero-window probe timer with its back-off
+bool is_writable(const Conn& c);                          // room in the send buffer, worth an EPOLLOUT
+TxSegment* make_queued_segment(Conn& c, uint8_t flags);   // an empty one at the end of the write queue
+void check_space(Conn& c);                                // wakes writers, grows the send buffer
 void send_probe0(Conn& c);                                // zero-window probe
 int write_wakeup(Conn& c, Mib counter);                   // probe or keepalive segment
 bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length, uint32_t mss);  // splits t; false: no memory or limit

@@ -72,8 +72,8 @@ class Tcp final : public ip::Transport {
   // --- the turn ---------------------------------------------------------------------------------------------------
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
   void on_icmp_error(const ip::IcmpError& e) override;
-  void on_time(Time now) { wheel.advance(now); }
-  Time next_deadline() const { return wheel.next_deadline(); }
+  void on_time(Time now);                                    // fires what is due
+  Time next_deadline() const;
   void end_turn();                                           // frees what died, grows tables
 
   // --- shared by the rooms of tcp ---------------------------------------------------------------------------------
@@ -87,7 +87,10 @@ class Tcp final : public ip::Transport {
   inet::EstablishedTable established;
   inet::ListenTable listeners;
   inet::Ports ports;
-  TimerWheel wheel;
+  // One wheel a kind of object, so that a timer knows whose it is.
+  TimerWheel wheel;            // TcpSock::timer
+  TimerWheel request_wheel;    // Request::timer
+  TimerWheel time_wait_wheel;  // TimeWait::timer
   Counts counts;
   // Keyed secrets: initial sequence numbers and timestamp offsets (RFC 6528), SYN cookies.
   SipKey isn_key;

@@ -5,7 +5,10 @@
 
 namespace leat::tcp {
 
-void on_wheel_timer(Tcp& tcp, Timer& timer);            // any timer of this namespace: finds whose it is
+// Callbacks of the three wheels; the context is the Tcp.
+void on_sock_timer(void* tcp, Timer& timer);
+void on_request_wheel_timer(void* tcp, Timer& timer);
+void on_time_wait_wheel_timer(void* tcp, Timer& timer);
 void arm_loss_timer(Conn& c, LossTimer kind, Duration after);  // inet_csk_reset_xmit_timer; capped at rto_max
 void disarm_loss_timer(Conn& c);
 void arm_delack(Conn& c, Duration after);

@@ -1,0 +1,102 @@
+// Sizes: path MTU → MSS → what fits a segment with the options of now (RFC 9293 §3.7.1, RFC 1191, RFC 8201).
+#include <algorithm>
+
+#include "tcp/output.h"
+#include "tcp/recovery/recovery.h"
+
+namespace leat::tcp {
+namespace {
+
+uint32_t network_header_bytes(const Conn& c) { return c.sk.addresses_are_v6 ? 40 : 20; }
+
+// A peer with a tiny window gets segments of half of it, so that two can be in flight.
+uint32_t bound_to_half_window(const Conn& c, uint32_t size) {
+  const uint32_t cutoff = c.max_window > kMssDefault ? c.max_window >> 1 : c.max_window;
+  if (cutoff != 0 && size > cutoff) return std::max<uint32_t>(cutoff, 68u - c.tcp_header_len);
+  return size;
+}
+
+}  // namespace
+
+bool refresh_route(Conn& c) {
+  if (c.has_route && c.route.generation == c.tcp.ip.route_generation()) return true;
+  const uint32_t mark = c.sk.options != nullptr ? c.sk.options->mark : 0;
+  auto r = c.tcp.ip.route(c.sk.remote(), c.sk.local(), c.sk.bound_ifindex, mark);
+  c.has_route = r.has_value();
+  if (r) c.route = *r;
+  return c.has_route;
+}
+
+uint32_t path_mtu(Conn& c) {
+  refresh_route(c);
+  return c.route.mtu != 0 ? c.route.mtu : 1500;
+}
+
+uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu) {
+  const uint32_t headers = network_header_bytes(c) + wire::kTcpHeaderBytes;
+  const auto floor = static_cast<uint32_t>(c.tcp.ns.sysctl.tcp_min_snd_mss);
+  uint32_t mss = pmtu > headers ? pmtu - headers : 0;
+  mss = std::max(std::min<uint32_t>(mss, c.rx_opt.mss_clamp), floor);
+  const uint32_t options = c.tcp_header_len - wire::kTcpHeaderBytes;
+  return std::max(mss > options ? mss - options : 0, floor);
+}
+
+uint32_t sync_mss(Conn& c, uint32_t pmtu) {
+  c.mss_cache = bound_to_half_window(c, mtu_to_mss(c, pmtu));
+  c.pmtu_cookie = pmtu;
+  return c.mss_cache;
+}
+
+uint32_t current_mss(Conn& c) {
+  const uint32_t pmtu = path_mtu(c);
+  if (pmtu != c.pmtu_cookie) sync_mss(c, pmtu);
+  uint32_t mss = c.mss_cache;
+  // mss_cache is made for tcp_header_len; SACK blocks take more.
+  const uint32_t blocks = c.rx_opt.num_sacks + (c.has_dsack ? 1u : 0u);
+  if (blocks != 0 && c.rx_opt.sack_ok) {
+    const uint32_t room = wire::kTcpMaxHeaderBytes - c.tcp_header_len;
+    const uint32_t fit = room >= 12 ? std::min(blocks, (room - 4) / 8) : 0;
+    if (fit != 0) mss -= 4 + 8 * fit;
+  }
+  return mss;
+}
+
+uint32_t advertised_mss(const Conn& c) {
+  const uint32_t headers = network_header_bytes(c) + wire::kTcpHeaderBytes;
+  uint32_t mss = c.route.advmss;
+  if (mss == 0) {
+    const uint32_t mtu = c.route.mtu != 0 ? c.route.mtu : 1500;
+    mss = std::max<uint32_t>(mtu > headers ? mtu - headers : 0, static_cast<uint32_t>(c.tcp.ns.sysctl.route_min_adv_mss));
+    mss = std::min<uint32_t>(mss, 65535u - headers);
+  }
+  return mss;
+}
+
+// The path takes less than we sent: segments that are too big are sent again, smaller (tcp_simple_retransmit).
+void on_mtu_reduced(Conn& c, uint32_t mtu) {
+  if (c.pmtu_cookie <= mtu) return;
+  refresh_time(c);
+  sync_mss(c, mtu);
+  const uint32_t prior_lost = c.lost_out;
+  const uint32_t mss = current_mss(c);
+  TxSegment* next = nullptr;
+  for (TxSegment* t = c.rtx_head(); t != nullptr; t = next) {
+    next = c.rtx_queue.next(t);
+    const uint32_t seglen = t->segs > 1 ? t->mss : t->length();
+    if (seglen > mss) mark_lost(c, *t);
+  }
+  clear_retransmit_hints(c);
+  if (prior_lost == c.lost_out) return;
+  if (c.is_reno()) check_reno_reordering(c, 0);
+  // Not congestion: the window stays, but the state must let lost segments out.
+  if (c.ca_state != CaState::kLoss) {
+    c.high_seq = c.snd_nxt;
+    c.snd_ssthresh = current_ssthresh(c);
+    c.prior_ssthresh = 0;
+    c.undo_marker = 0;
+    set_ca_state(c, CaState::kLoss);
+  }
+  transmit_lost(c);
+}
+
+}  // namespace leat::tcp
