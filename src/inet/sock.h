@@ -134,7 +134,7 @@ struct SockOptions {
   uint32_t keepintvl_s = 0;
   uint8_t keepcnt = 0;
   uint8_t syncnt = 0;
-  uint8_t defer_accept_s = 0;
+  uint16_t defer_accept_s = 0;
   uint8_t save_syn = 0;
   int32_t linger2_s = 0;           // 0: tcp_fin_timeout; < 0: none
   uint32_t user_timeout_ms = 0;

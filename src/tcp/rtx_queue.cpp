@@ -83,6 +83,19 @@ bool maybe_delayed(const Conn& c, const Cleaned& out, uint32_t prior_sacked, Seq
          rs.prior_delivered + 1 == c.delivered && !((out.flag | tag_flag) & (kFlagCaAlert | kFlagSynAcked));
 }
 
+// An algorithm cannot count: it leaves what ended slow start in a field.
+void count_hystart_exit(Conn& c) {
+  if (c.hystart_exit & cc::kHystartTrain) {
+    c.tcp.count(Mib::TcpExtTCPHystartTrainDetect);
+    c.tcp.count(Mib::TcpExtTCPHystartTrainCwnd, c.snd_cwnd);
+  }
+  if (c.hystart_exit & cc::kHystartDelay) {
+    c.tcp.count(Mib::TcpExtTCPHystartDelayDetect);
+    c.tcp.count(Mib::TcpExtTCPHystartDelayCwnd, c.snd_cwnd);
+  }
+  c.hystart_exit = 0;
+}
+
 void report_pkts_acked(Conn& c, const Cleaned& out, const RateSample& rs) {
   if (c.cc_algorithm->pkts_acked == nullptr) return;
   cc::AckSample s;
@@ -90,6 +103,7 @@ void report_pkts_acked(Conn& c, const Cleaned& out, const RateSample& rs) {
   s.rtt_us = static_cast<int32_t>(rs.rtt_us);
   s.in_flight = c.mss_cache * (c.delivered - rs.prior_delivered);
   c.cc_algorithm->pkts_acked(c, s);
+  count_hystart_exit(c);
 }
 
 }  // namespace
