@@ -70,7 +70,13 @@ class Slab : public SlabBase {
   template <class... A>
   T* create(A&&... a) {
     void* p = alloc_raw();
-    return p == nullptr ? nullptr : new (p) T(std::forward<A>(a)...);
+    if (p == nullptr) return nullptr;
+    // T() would first zero the whole object, with stores that race with a reader who is still on it; T does not.
+    if constexpr (sizeof...(A) == 0 && requires { typename T::ReadAfterFree; }) {
+      return new (p) T;
+    } else {
+      return new (p) T(std::forward<A>(a)...);
+    }
   }
   void destroy(T* t) {
     t->~T();

@@ -38,7 +38,6 @@ std::string PortSet::to_string() const {
 Result<void> PortSet::assign(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
   std::array<uint64_t, 1024> fresh{};
-  const bool empty = text.empty();
   while (!text.empty()) {
     uint16_t first = 0;
     if (!take_port(text, first)) return err(EINVAL);
@@ -48,7 +47,6 @@ Result<void> PortSet::assign(std::string_view text) {
     for (uint32_t p = first; p <= last; ++p) fresh[p >> 6] |= uint64_t{1} << (p & 63);
   }
   for (size_t i = 0; i < fresh.size(); ++i) words_[i].store(fresh[i], std::memory_order_relaxed);
-  empty_.store(empty, std::memory_order_relaxed);
   return {};
 }
 

@@ -1,135 +1,76 @@
-// Local ports. One bucket a port, made when the port is first used, with its lock and its owners in three lists:
+// Local ports. One slot a port, made when the port is first used, with its lock and its owners in three buckets:
 //
 //   bound      by bind(2) and listen(2), and what came of them
-//   children   accepted connections whose listener had SO_REUSEADDR: they conflict only with who has not
+//   children   accepted connections of its listeners
 //   connected  by connect(2): each has its remote end, so any number share the port, but no bind() among them
 //
-// connect() takes a port whose bound and children are empty. Linux caches this in the bucket (fastreuse and
-// fastreuseport, -1 for "connect only"); here the lists say it, and say it again when the last bound owner has left,
-// as Linux does since 6.18. A time-wait stays in its connection's list.
+// connect() takes a port without bound owners and children. Linux caches this in its bucket (fastreuse and
+// fastreuseport, -1 for "connect only"); here the buckets say it, and say it again when the last bound owner has
+// left, as Linux does since 6.18. A time-wait stays in its connection's bucket.
+// Choosing a port for connect() is in port_search.cpp.
 #include "inet/ports.h"
 
 #include <cstdlib>
-#include <new>
 
 #include "base/check.h"
-#include "base/list.h"
-#include "inet/bind_conflict.h"
-#include "inet/port_set.h"
-#include "inet/tuple_hash.h"
+#include "inet/ports_impl.h"
 
 namespace leat::inet {
-
-using Owners = List<BoundSock, &BoundSock::bind_node>;
-
-struct BindBucket {
-  SpinLock lock;
-  Owners bound;
-  Owners children;
-  Owners connected;
-  bool is_empty() const { return bound.is_empty() && children.is_empty() && connected.is_empty(); }
-  bool is_connect_only() const { return bound.is_empty() && children.is_empty(); }
-};
-
-namespace {
-
-constexpr uint32_t kPerturb = 65536;  // Linux's INET_TABLE_PERTURB_SIZE
-
-struct Range {
-  uint32_t low;
-  uint32_t end;      // one past the last
-  bool by_option;    // IP_LOCAL_PORT_RANGE: no parity
-  uint32_t size() const { return end - low; }
-  // Both parities alike: the odd port at the end is left out.
-  uint32_t even_size() const { return size() > 1 ? size() & ~1u : size(); }
-};
-
-bool conflicts_in(Owners& owners, const BoundSock& s, BindFor purpose) {
-  for (const BoundSock& owner : owners) {
-    if (conflicts(s, owner, purpose)) return true;
-  }
-  return false;
-}
-
-bool conflicts_in(BindBucket& b, const BoundSock& s, BindFor purpose) {
-  if (conflicts_in(b.bound, s, purpose) || conflicts_in(b.connected, s, purpose)) return true;
-  if (s.reuse_address && purpose == BindFor::kGivenPort) return false;
-  return conflicts_in(b.children, s, purpose);
-}
-
-}  // namespace
-
-struct Ports::Impl {
-  Impl(Netns& n, Rng& r);
-  ~Impl();
-  BindBucket& bucket(uint16_t port);
-  Range range_for(const Sock& s) const;
-  bool is_reserved(uint32_t port) const { return reserved.has(static_cast<uint16_t>(port)); }
-
-  bool try_bind(Sock& s, uint16_t port, BindFor purpose);
-  bool pick_for_bind(Sock& s);
-  bool pick_in(Sock& s, Range range, BindFor purpose);
-  bool try_connect(Sock& s, uint16_t port, EstablishedTable& established, EstablishedTable::MayReplace may_replace,
-                   void* context, SockCommon** replaced);
-  void hang(BoundSock& s, uint16_t port, BindBucket& b, Owners& list);
-
-  Netns& ns;
-  Rng& rng;
-  const WordHash destination_hash;
-  PortSet reserved;
-  std::atomic<BindBucket*>* buckets;   // by port; made when first used
-  std::atomic<uint32_t>* perturb;
-  std::atomic<size_t> in_use{0};
-  std::atomic<size_t> made{0};
-};
 
 Ports::Impl::Impl(Netns& n, Rng& r)
     : ns(n),
       rng(r),
-      destination_hash(make_sip_key(r)),
-      buckets(static_cast<std::atomic<BindBucket*>*>(std::calloc(65536, sizeof(std::atomic<BindBucket*>)))),
+      hash(make_sip_key(r)),
+      destinations(hash),
+      slots(static_cast<std::atomic<PortSlot*>*>(std::calloc(65536, sizeof(std::atomic<PortSlot*>)))),
       perturb(static_cast<std::atomic<uint32_t>*>(std::calloc(kPerturb, sizeof(std::atomic<uint32_t>)))) {
-  LEAT_CHECK(buckets != nullptr && perturb != nullptr);
+  LEAT_CHECK(slots != nullptr && perturb != nullptr);
   ns.add_string_sysctl({"net.ipv4.ip_local_reserved_ports", this,
                         [](void* c) { return static_cast<Impl*>(c)->reserved.to_string(); },
                         [](void* c, std::string_view v) { return static_cast<Impl*>(c)->reserved.assign(v); }});
 }
 
 Ports::Impl::~Impl() {
-  for (uint32_t port = 0; port < 65536; ++port) delete buckets[port].load(std::memory_order_relaxed);
-  std::free(buckets);
+  for (uint32_t port = 0; port < 65536; ++port) delete slots[port].load(std::memory_order_relaxed);
+  std::free(slots);
   std::free(perturb);
 }
 
-BindBucket& Ports::Impl::bucket(uint16_t port) {
-  std::atomic<BindBucket*>& slot = buckets[port];
-  BindBucket* there = slot.load(std::memory_order_acquire);
+PortSlot& Ports::Impl::slot(uint16_t port) {
+  std::atomic<PortSlot*>& at = slots[port];
+  PortSlot* there = at.load(std::memory_order_acquire);
   if (there != nullptr) return *there;
-  auto* fresh = new BindBucket;
-  if (slot.compare_exchange_strong(there, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
-    made.fetch_add(1, std::memory_order_relaxed);
+  auto* fresh = new PortSlot(port);
+  if (at.compare_exchange_strong(there, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    slots_made.fetch_add(1, std::memory_order_relaxed);
     return *fresh;
   }
   delete fresh;
   return *there;
 }
 
-Range Ports::Impl::range_for(const Sock& s) const {
+PortRange Ports::Impl::range_for(const Sock& s) const {
   uint32_t low = ns.sysctl.ip_local_port_range[0].as<uint32_t>();
   uint32_t high = ns.sysctl.ip_local_port_range[1].as<uint32_t>();
   const uint32_t own_low = s.options == nullptr ? 0 : s.options->local_port_low;
   const uint32_t own_high = s.options == nullptr ? 0 : s.options->local_port_high;
   if (low <= own_low && own_low <= high) low = own_low;
   if (low <= own_high && own_high <= high) high = own_high;
-  if (high > 65535 || low > high) return {low, low, false};  // being written
+  if (high > 65535 || low > high) return {low, low, false};  // in the middle of being written
   return {low, high + 1, own_low != 0 || own_high != 0};
 }
 
-void Ports::Impl::hang(BoundSock& s, uint16_t port, BindBucket& b, Owners& list) {
-  if (b.is_empty()) in_use.fetch_add(1, std::memory_order_relaxed);
-  list.push_back(&s);
-  s.bind_bucket = &b;
-  s.local_port = port;
+void Ports::Impl::hang(BoundSock& s, PortSlot& p, BindBucket& b) {
+  if (p.is_empty()) ports_used.fetch_add(1, std::memory_order_relaxed);
+  s.local_port = p.port;
+  b.add(s, hash);
+  update_busy(p);
+}
+
+void Ports::Impl::update_busy(PortSlot& p) {
+  const bool is_busy = !p.is_connect_only();
+  if (is_busy == busy.has(p.port)) return;
+  is_busy ? busy.add(p.port) : busy.remove(p.port);
 }
 
 Ports::Ports(Netns& ns, Rng& rng) : impl_(std::make_unique<Impl>(ns, rng)) {}
@@ -139,6 +80,7 @@ Ports::~Ports() = default;
 
 Result<void> Ports::bind(Sock& s, const IpAddress& local, uint16_t port, bool privileged) {
   if (s.bind_bucket != nullptr) return err(EINVAL);
+  if (s.family == Family::kIpv6 && s.v6only && local.from_v4_mapped().is_v4()) return err(EINVAL);
   if (port != 0 && port < impl_->ns.sysctl.ip_unprivileged_port_start && !privileged) return err(EACCES);
   const IpAddress remote = s.remote();
   s.set_addresses(local, remote);
@@ -149,26 +91,25 @@ Result<void> Ports::bind(Sock& s, const IpAddress& local, uint16_t port, bool pr
 }
 
 Result<void> Ports::check_listen(Sock& s) {
-  if (s.bind_bucket == nullptr) {
-    if (!impl_->pick_for_bind(s)) return err(EADDRINUSE);
-    return {};
-  }
-  Guard g(s.bind_bucket->lock);
-  if (conflicts_in(*s.bind_bucket, s, BindFor::kGivenPort)) return err(EADDRINUSE);
+  if (s.bind_bucket == nullptr && !impl_->pick_for_bind(s)) return err(EADDRINUSE);
+  PortSlot& p = *s.bind_bucket->port;
+  Guard g(p.lock);
+  if (p.conflicts_with(s, BindFor::kGivenPort, impl_->hash)) return err(EADDRINUSE);
+  s.bind_bucket->on_listen();
   return {};
 }
 
 bool Ports::Impl::try_bind(Sock& s, uint16_t port, BindFor purpose) {
-  BindBucket& b = bucket(port);
-  Guard g(b.lock);
-  if (!b.is_empty() && conflicts_in(b, s, purpose)) return false;
-  hang(s, port, b, b.bound);
+  PortSlot& p = slot(port);
+  Guard g(p.lock);
+  if (p.conflicts_with(s, purpose, hash)) return false;
+  hang(s, p, p.bound);
   return true;
 }
 
 // With SO_REUSEADDR the lower half of the range is tried first, so that the upper stays for those without.
 bool Ports::Impl::pick_for_bind(Sock& s) {
-  const Range all = range_for(s);
+  const PortRange all = range_for(s);
   const bool halves = s.reuse_address && all.size() >= 4;
   const uint32_t middle = all.low + (all.size() >> 2 << 1);
   for (const BindFor purpose : {BindFor::kAnyPort, BindFor::kAnyReused}) {
@@ -184,102 +125,70 @@ bool Ports::Impl::pick_for_bind(Sock& s) {
 }
 
 // Ports of the range's other parity first: connect() begins with those of `low`'s.
-bool Ports::Impl::pick_in(Sock& s, Range range, BindFor purpose) {
+bool Ports::Impl::pick_in(Sock& s, PortRange range, BindFor purpose) {
   const uint32_t n = range.even_size();
   if (n == 0) return false;
   const uint32_t start = rng.below(n) | 1u;
   for (const uint32_t offset : {start, start - 1}) {
     uint32_t port = range.low + offset;
     for (uint32_t i = 0; i < n; i += 2, port += 2) {
-      if (port >= range.end) port -= n;
-      if (!is_reserved(port) && try_bind(s, static_cast<uint16_t>(port), purpose)) return true;
+      if (port >= range.low + n) port -= n;
+      if (reserved.has(static_cast<uint16_t>(port))) continue;
+      if (try_bind(s, static_cast<uint16_t>(port), purpose)) return true;
     }
   }
   return false;
 }
 
-// ---- connect(2) ----
-
-Result<void> Ports::connect(Sock& s, EstablishedTable& established, EstablishedTable::MayReplace may_replace,
-                            void* context, SockCommon** replaced) {
-  *replaced = nullptr;
-  if (s.bind_bucket != nullptr) {
-    if (established.insert_unique(&s, may_replace, context, replaced)) return {};
-    return err(EADDRNOTAVAIL);
-  }
-  const Range range = impl_->range_for(s);
-  const uint32_t step = range.by_option ? 1 : 2;
-  const uint32_t n = range.by_option ? range.size() : range.even_size();
-  if (n == 0) return err(EADDRNOTAVAIL);
-  const FourTuple t = s.tuple();
-  // RFC 6056 §3.3.4: a secret offset for each destination, moved on by a counter that few destinations share.
-  const uint64_t h = impl_->destination_hash(FourTuple{t.local, t.remote, 0, t.remote_port});
-  std::atomic<uint32_t>& moved = impl_->perturb[h & (kPerturb - 1)];
-  uint32_t offset = (moved.load(std::memory_order_relaxed) + static_cast<uint32_t>(h >> 32)) % n;
-  if (!range.by_option) offset &= ~1u;
-  for (uint32_t parity = 0; parity < step; ++parity, ++offset) {
-    uint32_t port = range.low + offset;
-    for (uint32_t i = 0; i < n; i += step, port += step) {
-      if (port >= range.end) port -= n;
-      if (impl_->is_reserved(port)) continue;
-      if (!impl_->try_connect(s, static_cast<uint16_t>(port), established, may_replace, context, replaced)) continue;
-      const uint32_t jump = impl_->rng.below(8) * step;
-      moved.fetch_add((i > jump ? i : jump) + step, std::memory_order_relaxed);
-      return {};
-    }
-  }
-  s.local_port = 0;
-  return err(EADDRNOTAVAIL);
-}
-
-bool Ports::Impl::try_connect(Sock& s, uint16_t port, EstablishedTable& established,
-                              EstablishedTable::MayReplace may_replace, void* context, SockCommon** replaced) {
-  BindBucket& b = bucket(port);
-  Guard g(b.lock);
-  if (!b.is_connect_only()) return false;
-  s.local_port = port;
-  if (!established.insert_unique(&s, may_replace, context, replaced)) return false;
-  hang(s, port, b, b.connected);
-  return true;
-}
-
 // ---- what follows from them ----
 
 void Ports::inherit(BoundSock& child, const Sock& listener) {
-  const uint16_t own = child.local_port;
-  const uint16_t port = own != 0 ? own : static_cast<uint16_t>(listener.local_port);
-  BindBucket& b = impl_->bucket(port);
-  Guard g(b.lock);
-  impl_->hang(child, port, b, child.reuse_address ? b.children : b.bound);
+  const uint16_t own = child.local_port;  // a transparent listener's children may have another
+  child.reuse_address = listener.reuse_address;
+  child.reuse_port = listener.reuse_port;
+  child.v6only = listener.v6only;
+  PortSlot& p = impl_->slot(own != 0 ? own : static_cast<uint16_t>(listener.local_port));
+  Guard g(p.lock);
+  impl_->hang(child, p, p.children);
 }
 
 void Ports::hand_over(BoundSock& from, BoundSock& to) {
   BindBucket* b = from.bind_bucket;
   if (b == nullptr) return;
-  Guard g(b->lock);
-  ListNode& n = to.bind_node;  // in from's place
-  n = from.bind_node;
-  n.prev->next = n.next->prev = &n;
-  from.bind_node = {};
-  from.bind_bucket = nullptr;
-  to.bind_bucket = b;
+  to.family = from.family;
+  to.v6only = from.v6only;
+  to.v4only = from.v4only;
+  to.reuse_address = from.reuse_address;
+  to.reuse_port = from.reuse_port;
+  to.bound_ifindex = from.bound_ifindex;
   to.local_port = from.local_port;
+  Guard g(b->port->lock);
+  b->put_in_place_of(from, to);
 }
 
 void Ports::release(BoundSock& s) {
   BindBucket* b = s.bind_bucket;
   if (b == nullptr) return;
-  Guard g(b->lock);
-  Owners::erase(&s);
-  s.bind_bucket = nullptr;
-  if (b->is_empty()) impl_->in_use.fetch_sub(1, std::memory_order_relaxed);
+  PortSlot& p = *b->port;
+  Guard g(p.lock);
+  b->remove(s);
+  if (b == &p.connected) impl_->forget(s, p.port);
+  impl_->update_busy(p);
+  if (p.is_empty()) impl_->ports_used.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Ports::on_local_address_changed(Sock&) {}
+void Ports::on_local_address_changed(Sock& s) {
+  BindBucket* b = s.bind_bucket;
+  if (b == nullptr) return;
+  Guard g(b->port->lock);
+  b->remove(s);
+  b->add(s, impl_->hash);
+}
 
-size_t Ports::buckets() const { return impl_->in_use.load(std::memory_order_relaxed); }
+size_t Ports::buckets() const { return impl_->ports_used.load(std::memory_order_relaxed); }
 size_t Ports::bytes() const {
-  return 65536 * sizeof(void*) + kPerturb * sizeof(uint32_t) + impl_->made.load() * sizeof(BindBucket);
+  return 65536 * sizeof(PortSlot*) + kPerturb * sizeof(uint32_t) + impl_->destinations.bytes() +
+         impl_->slots_made.load(std::memory_order_relaxed) * sizeof(PortSlot);
 }
 
 }  // namespace leat::inet

@@ -11,7 +11,7 @@ template <class T>
 class Reused {
  public:
   Reused() { store(T{}); }
-  Reused(T v) { store(v); }  // NOLINT: stands for a T
+  explicit Reused(T v) { store(v); }
   Reused(const Reused& o) { store(o.load()); }
   Reused& operator=(const Reused& o) {
     store(o.load());
