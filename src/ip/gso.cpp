@@ -13,6 +13,12 @@ namespace leat::ip {
 
 namespace {
 
+// Does the piece only lengthen the last fragment?
+bool continues(const Packet& to, const Buffer* buffer, uint32_t at) {
+  const Fragment& last = to.frags[to.frag_count - 1];
+  return last.buffer == buffer && last.offset + last.length == at;
+}
+
 // Copies bytes that have no slot left into a buffer of their own, which takes the last slot.
 bool copy_rest(Packet& to, const Packet& from, uint32_t offset, uint32_t n, PacketPool& pool) {
   Buffer* b = pool.make_buffer(n);
@@ -38,7 +44,7 @@ bool share_bytes(Packet& to, const Packet& from, uint32_t offset, uint32_t n, Pa
     const auto at = static_cast<uint32_t>(bytes + skip - buffer->bytes());
     skip = 0;
     if (take == 0) return;
-    if (to.frag_count >= Packet::kMaxFragments - 1 && !to.can_add_fragment(buffer, at)) {
+    if (to.frag_count >= Packet::kMaxFragments - 1 && !continues(to, buffer, at)) {
       overflow = true;
       return;
     }

@@ -78,6 +78,7 @@ void Ip::Impl::icmp4_input(PacketPtr packet, const PacketInfo& info) {
     if (ns.sysctl.icmp_echo_ignore_all != 0) return discard(std::move(packet), DropReason::kNotSpecified);
     return answer_echo(std::move(packet), info, wire::kIcmp4EchoReply);
   }
+  if (icmp.type == wire::kIcmp4EchoReply) return deliver_echo_reply(std::move(packet), info);
   const bool is_followed = icmp.type == wire::kIcmp4Unreachable || icmp.type == wire::kIcmp4TimeExceeded ||
                            icmp.type == wire::kIcmp4ParameterProblem;
   if (is_followed) on_icmp4_error(icmp, *packet, info);

@@ -73,6 +73,8 @@ void Ip::Impl::icmp6_input(PacketPtr packet, const PacketInfo& info, const Arriv
     case wire::kIcmp6Echo:
       if (ns.sysctl.ipv6_icmp_echo_ignore_all != 0) return discard(std::move(packet), DropReason::kNotSpecified);
       return answer_echo(std::move(packet), info, wire::kIcmp6EchoReply);
+    case wire::kIcmp6EchoReply:
+      return deliver_echo_reply(std::move(packet), info);
     case wire::kIcmp6RouterSolicitation:
     case wire::kIcmp6RouterAdvertisement:
     case wire::kIcmp6NeighborSolicitation:

@@ -25,6 +25,11 @@ void Ip::Impl::answer_echo(PacketPtr packet, const PacketInfo& info, uint8_t rep
   (void)send_icmp(std::move(reply), src, info.src, info.tos, needs_link ? info.ifindex : uint16_t{0});
 }
 
+// The packet stands at the reply's ICMP header.
+void Ip::Impl::deliver_echo_reply(PacketPtr packet, const PacketInfo& info) {
+  if (Transport* t = transport(info.protocol); t != nullptr) t->on_packet(std::move(packet), info);
+}
+
 Result<void> Ip::Impl::send_icmp(PacketPtr message, const IpAddress& src, const IpAddress& dst, uint8_t tos,
                                  uint16_t oif) {
   const Result<Route> r = route(dst, src, oif);

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,8 @@ struct Ip::Impl {
   size_t receive(Netif& netif, size_t budget);
   void drain_backlog();
   void queue_backlog(PacketPtr packet, uint16_t ifindex);
+  void on_batch(Netif& netif, std::span<Packet*> batch);
+  void merge_batch(Netif& netif, std::span<Packet*> batch);
   void on_frame(Netif& netif, PacketPtr packet);
   void on_ethernet(Netif& netif, PacketPtr packet);
   void on_ip(PacketPtr packet, Arrival a);
@@ -117,6 +120,7 @@ struct Ip::Impl {
   void icmp4_input(PacketPtr packet, const PacketInfo& info);
   void icmp6_input(PacketPtr packet, const PacketInfo& info, const Arrival& a);
   void answer_echo(PacketPtr packet, const PacketInfo& info, uint8_t reply_type);
+  void deliver_echo_reply(PacketPtr packet, const PacketInfo& info);
   // Errors about `packet`, whose network_offset is set. `word`: pointer or MTU. Rate-limited; silent where an error
   // must not be sent.
   void send_icmp4_error(const Packet& packet, uint8_t type, uint8_t code, uint32_t word, bool is_group);

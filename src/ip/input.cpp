@@ -1,6 +1,7 @@
 // From the link to the network layer: batches, link headers, the internal loopback, and the last step up.
 #include <algorithm>
 
+#include "ip/gro.h"
 #include "ip/impl.h"
 #include "wire/ethernet.h"
 
@@ -12,11 +13,40 @@ size_t Ip::Impl::receive(Netif& n, size_t budget) {
   while (taken < budget) {
     const size_t room = std::min(batch.size(), budget - taken);
     const size_t got = n.receive_batch({batch.data(), room}, pool, now());
-    for (size_t i = 0; i < got; ++i) on_frame(n, PacketPtr(batch[i]));
+    n.is_gro_on() ? merge_batch(n, {batch.data(), got}) : on_batch(n, {batch.data(), got});
     taken += got;
     if (got < room) break;
   }
   return taken;
+}
+
+void Ip::Impl::on_batch(Netif& n, std::span<Packet*> batch) {
+  for (Packet* p : batch) on_frame(n, PacketPtr(p));
+}
+
+// Only what is meant for us alone is merged; the link header is taken off first.
+void Ip::Impl::merge_batch(Netif& n, std::span<Packet*> batch) {
+  Gro gro(pool);
+  PacketQueue up;
+  const Arrival a{.netif = &n, .ifindex = n.ifindex(), .is_loopback = n.is_loopback()};
+  for (Packet* p : batch) {
+    PacketPtr packet(p);
+    p->ifindex = n.ifindex();
+    if (n.is_ethernet()) {
+      const auto h = wire::parse_ethernet(p->linear());
+      const bool is_plain = h && h->dst == n.mac() && (h->ethertype == wire::kEthertypeIpv4 || h->ethertype == wire::kEthertypeIpv6);
+      if (!is_plain) {
+        on_frame(n, std::move(packet));
+        continue;
+      }
+      p->pull(wire::kEthernetHeaderBytes);
+      p->ethertype = h->ethertype;
+    }
+    gro.add(std::move(packet), up);
+    while (PacketPtr ready = up.pop_front()) on_ip(std::move(ready), a);
+  }
+  gro.flush(up);
+  while (PacketPtr ready = up.pop_front()) on_ip(std::move(ready), a);
 }
 
 void Ip::Impl::on_frame(Netif& n, PacketPtr packet) {

@@ -130,6 +130,7 @@ class Ip {
   Netif* interface(uint16_t ifindex) const;                // nullptr: none
   Netif* interface(const std::string& name) const;
   size_t interface_count() const;
+  // Who registers for ICMP (1, 58) gets echo replies and errors about its own messages: a ping.
   void register_transport(uint8_t protocol, Transport* t);  // 6, 17; outlives the Ip or is unregistered with nullptr
   // Counted: each join wants its leave. EINVAL, ENODEV, ENOBUFS; EADDRNOTAVAIL.
   Result<void> join_group(uint16_t ifindex, const IpAddress& group);
