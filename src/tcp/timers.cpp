@@ -338,6 +338,16 @@ void on_sock_timer(void* context, Timer& timer) {
   tcp.release(*s);
 }
 
+void on_request_wheel_timer(void* tcp, Timer& timer) {
+  auto* r = reinterpret_cast<Request*>(reinterpret_cast<uint8_t*>(&timer) - offsetof(Request, timer));
+  on_request_timer(*static_cast<Tcp*>(tcp), *r);
+}
+
+void on_time_wait_wheel_timer(void* tcp, Timer& timer) {
+  auto* t = reinterpret_cast<TimeWait*>(reinterpret_cast<uint8_t*>(&timer) - offsetof(TimeWait, timer));
+  on_time_wait_timer(*static_cast<Tcp*>(tcp), *t);
+}
+
 void arm_loss_timer(Conn& c, LossTimer kind, Duration after) {
   c.deadlines.loss_kind = kind;
   c.deadlines.loss = c.tcp.now() + std::min(after, rto_max(c));
