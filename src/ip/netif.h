@@ -49,6 +49,9 @@ class Netif {
   size_t receive_batch(std::span<Packet*> out, PacketPool& pool, Time now);
   void transmit(PacketPtr frame, Time now);  // complete: link header, checksums, size
   void flush(Time now);
+  // `tc qdisc … pfifo limit 0`: nothing gets out, and whoever sends is told (ENOBUFS).
+  void set_blocked(bool on) { blocked_.store(on, std::memory_order_relaxed); }
+  bool is_blocked() const { return blocked_.load(std::memory_order_relaxed); }
   bool has_queued() const { return queued_.load(std::memory_order_acquire) != 0; }
 
  private:
@@ -59,6 +62,7 @@ class Netif {
   const std::unique_ptr<Link> link_;
   const LinkFeatures features_;  // as they were when the interface was added
   std::atomic<bool> gro_{false};
+  std::atomic<bool> blocked_{false};
   NetifCounters counters_;
   SpinLock lock_;  // of queue_
   SpinLock flushing_;

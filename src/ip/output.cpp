@@ -39,6 +39,10 @@ Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams
     ns.drop(DropReason::kNoMem);
     return err(ENOBUFS);
   }
+  if (Netif* out = netif(r.ifindex); out != nullptr && out->is_blocked()) {
+    NetifCounters::add(out->counters().tx_dropped, 1);
+    return err(ENOBUFS);
+  }
   packet->set_transport_header();
   return is_v4 ? output_v4(std::move(packet), r, params, mtu) : output_v6(std::move(packet), r, params, mtu);
 }

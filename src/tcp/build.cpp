@@ -137,7 +137,7 @@ void on_data_sent(Conn& c, uint32_t segs, uint32_t length) {
 
 // The next departure moves out by the time that this segment takes at the pacing rate (fq's rule: not for the first 10).
 void update_after_send(Conn& c, TxSegment& t, uint64_t prior_wstamp_ns, uint32_t bytes) {
-  if (c.pacing_status != 0 && c.pacing_rate != ~uint64_t{0} && c.pacing_rate != 0 && c.data_segs_out >= kInitialCwnd) {
+  if (is_paced(c) && c.pacing_rate != ~uint64_t{0} && c.pacing_rate != 0 && c.data_segs_out >= kInitialCwnd) {
     uint64_t len_ns = static_cast<uint64_t>(bytes) * 1'000'000'000 / c.pacing_rate;
     const uint64_t credit = c.wstamp_ns - prior_wstamp_ns;
     len_ns -= std::min(len_ns / 2, credit);
@@ -192,9 +192,10 @@ int transmit_segment(Conn& c, TxSegment& t, bool keep) {
   if (after(t.end_seq, c.snd_nxt) || t.seq == t.end_seq) c.tcp.count(Mib::TcpOutSegs, t.segs);
   c.segs_out += t.segs;
   auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn));
-  // A full queue below is congestion here; the segment counts as sent (NET_XMIT_CN), loss recovery brings it back.
-  if (!sent && to_int(sent.error()) != ENOBUFS) return to_int(sent.error());
-  if (!sent) enter_cwr(c);
+  if (!sent) {
+    if (to_int(sent.error()) == ENOBUFS) enter_cwr(c);  // the interface's queue is full: congestion right here
+    return to_int(sent.error());
+  }
   if (keep) {
     update_after_send(c, t, prior_wstamp_ns, wire_bytes);
     rate_segment_sent(c, t);

@@ -127,11 +127,12 @@ void grow_segment(Conn& c, TxSegment& t, uint32_t missing) {
       return;
     }
     missing -= next_packet->length;
+    const uint32_t truesize = p.truesize + next_packet->length;
     for (uint16_t i = 0; i < next_packet->frag_count; ++i) {
       const Fragment& f = next_packet->frags[i];
       p.add_fragment(f.buffer, f.offset, f.length);
     }
-    p.truesize += next_packet->length;
+    p.truesize = truesize;
     c.wmem_queued += static_cast<int32_t>(next_packet->length);
     t.end_seq = next.end_seq;
     t.flags |= next.flags;
@@ -202,7 +203,7 @@ uint32_t max_burst_segs(Conn& c, uint32_t mss) {
 }
 
 bool must_wait_for_pacing(Conn& c) {
-  if (c.pacing_status == 0 || c.wstamp_ns <= c.clock_cache_ns) return false;
+  if (!is_paced(c) || c.wstamp_ns <= c.clock_cache_ns) return false;
   arm_pacing(c, Time::from_ns(static_cast<int64_t>(c.wstamp_ns)));
   return true;
 }
@@ -284,11 +285,12 @@ bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length, uint32_
     c.tcp.count(Mib::TcpExtTCPWqueueTooBig);
     return false;
   }
+  const uint32_t truesize = p.truesize;
   PacketPtr rest = c.tcp.pool.split(p, length);
   if (rest == nullptr) return false;
   const uint32_t rest_length = rest->length;
   TxSegment& r = make_tx_segment(*rest);
-  p.truesize = p.truesize > rest_length ? p.truesize - rest_length : 0;
+  p.truesize = truesize - rest_length;
   rest->truesize = rest_length + kTxOverhead;
   c.wmem_queued += static_cast<int32_t>(kTxOverhead);
   r.seq = t.seq + length;

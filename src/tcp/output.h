@@ -69,6 +69,7 @@ bool write_xmit(Conn& c, uint32_t mss, uint8_t nonagle, int push_one);  // true:
 void push_one(Conn& c, uint32_t mss);
 bool may_send_now(Conn& c);
 uint32_t max_burst_segs(Conn& c, uint32_t mss);            // tcp_tso_segs
+inline bool is_paced(const Conn& c) { return c.pacing_status != 0 || c.tcp.paces_all.load(std::memory_order_relaxed); }
 bool must_wait_for_pacing(Conn& c);                       // arms the pacing timer when it says yes
 void arm_persist(Conn& c);                                // zero-window probe timer with its back-off
 bool is_writable(const Conn& c);                          // room in the send buffer, worth an EPOLLOUT

@@ -191,8 +191,9 @@ bool try_collapse(Conn& c, TxSegment& t, uint32_t space) {
     if (mixes || q.length > room || after(next->end_seq, c.wnd_end())) break;
     if (p.frag_count + q.frag_count > Packet::kMaxFragments || q.linear_length() != 0) break;
     room -= q.length;
+    const uint32_t truesize = p.truesize + q.length;
     for (uint16_t i = 0; i < q.frag_count; ++i) p.add_fragment(q.frags[i].buffer, q.frags[i].offset, q.frags[i].length);
-    p.truesize += q.length;
+    p.truesize = truesize;
     c.wmem_queued += static_cast<int32_t>(q.length);
     t.end_seq = next->end_seq;
     t.flags |= next->flags;

@@ -50,18 +50,6 @@ uint8_t default_congestion_index() {
   return a == nullptr ? uint8_t{0} : cc::index_of(*a);
 }
 
-Result<void> set_default_congestion(void* context, std::string_view name) {
-  const cc::Algorithm* a = cc::find(name);
-  if (a == nullptr) return err(ENOENT);
-  static_cast<Tcp*>(context)->default_congestion.store(cc::index_of(*a), std::memory_order_relaxed);
-  return {};
-}
-
-std::string get_default_congestion(void* context) {
-  const cc::Algorithm* a = cc::at(static_cast<Tcp*>(context)->default_congestion.load(std::memory_order_relaxed));
-  return a == nullptr ? std::string() : std::string(a->name);
-}
-
 template <class T>
 uint16_t v6_offset_of(T& s) {
   const auto here = reinterpret_cast<uintptr_t>(static_cast<inet::SockCommon*>(&s));
@@ -95,7 +83,7 @@ Tcp::Tcp(Netns& n, PacketPool& p, ip::Ip& i, const Config& config)
   LEAT_CHECK(default_options != nullptr);
   established.set_release(&release_common, this);
   listeners.set_release(&release_common, this);
-  ns.add_string_sysctl({"net.ipv4.tcp_congestion_control", this, &get_default_congestion, &set_default_congestion});
+  register_sysctls(*this);
   ip.register_transport(wire::kProtocolTcp, this);
 }
 

@@ -72,6 +72,7 @@ class Tcp final : public ip::Transport {
   // --- the turn ---------------------------------------------------------------------------------------------------
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
   void on_icmp_error(const ip::IcmpError& e) override;
+  bool recognizes(const ip::IcmpError& e) override;
   void on_time(Time now);                                    // fires what is due
   Time next_deadline() const;
   void end_turn();                                           // frees what died, grows tables
@@ -98,6 +99,7 @@ class Tcp final : public ip::Transport {
   SipKey syncookie_keys[2];
   inet::SockOptions* default_options;  // what a socket is created with; shared until it changes one
   std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
+  std::atomic<bool> paces_all{false};          // net.core.default_qdisc is fq
   std::atomic<uint32_t> challenge_timestamp{0};
   std::atomic<uint32_t> challenge_count{0};
 
@@ -111,5 +113,7 @@ class Tcp final : public ip::Transport {
   std::unique_ptr<struct FastOpen> fastopen;   // fastopen.cpp
   std::unique_ptr<struct Metrics> metrics;     // tcp_metrics: reserved
 };
+
+void register_sysctls(Tcp& tcp);  // sysctl.cpp: those that are words
 
 }  // namespace leat::tcp

@@ -352,7 +352,7 @@ void arm_loss_timer(Conn& c, LossTimer kind, Duration after) {
   c.deadlines.loss_kind = kind;
   c.deadlines.loss = c.tcp.now() + std::min(after, rto_max(c));
   // A time that pacing holds back does not count (tcp_reset_xmit_timer with pace_delay).
-  if (c.pacing_status != 0 && c.wstamp_ns > c.clock_cache_ns && kind != LossTimer::kReorder) {
+  if (is_paced(c) && c.wstamp_ns > c.clock_cache_ns && kind != LossTimer::kReorder) {
     c.deadlines.loss = c.deadlines.loss + Duration::from_ns(static_cast<int64_t>(c.wstamp_ns - c.clock_cache_ns));
   }
   update_wheel(c);

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "ip/netif.h"
+#include "stack/stack_impl.h"
+
 namespace leat::packetdrill {
 namespace {
 
@@ -59,11 +62,20 @@ void Settings::apply_new() {
 
 void Settings::apply(const std::string& line) {
   if (line.rfind("!ip route ", 0) == 0) return change_route(line);
+  if (line.rfind("!tc qdisc ", 0) == 0) return change_qdisc(line);
   if (line.empty() || line[0] == '!') return;
   const auto eq = line.find('=');
   if (eq == std::string::npos) return;
   // Unknown names and values are the script's business: it may set what only some kernels have.
   (void)stack_.set_sysctl(line.substr(0, eq), plain_number(line.substr(eq + 1)));
+}
+
+void Settings::change_qdisc(const std::string& command) {
+  const bool removes = command.find(" del") != std::string::npos;
+  const bool is_fq = !removes && command.size() >= 3 && command.find(" fq") != std::string::npos;
+  const bool blocks = !removes && command.find(" limit 0") != std::string::npos;
+  (void)stack_.set_sysctl("net.core.default_qdisc", is_fq ? "fq" : "pfifo_fast");
+  stack_.impl().ip.interface(static_cast<uint16_t>(ifindex_))->set_blocked(blocks);
 }
 
 void Settings::change_route(const std::string& command) {

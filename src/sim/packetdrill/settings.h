@@ -25,6 +25,7 @@ class Settings {
 
  private:
   void apply(const std::string& line);
+  void change_qdisc(const std::string& command);
   void change_route(const std::string& command);
 
   Stack& stack_;
