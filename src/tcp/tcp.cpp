@@ -200,16 +200,14 @@ bool is_readable(const Conn& c) {
          c.receive_window() <= c.ack.rcv_mss;
 }
 
-// Linux's __sk_stream_is_writeable(sk, 1): a third of the buffer is free, and little of it is unsent.
-bool is_writeable(const Conn& c) {
-  const int32_t room = c.sk.sndbuf - c.wmem_queued;
-  if (room < c.wmem_queued >> 1 || c.wmem_queued >= c.sk.sndbuf) return false;
-  const uint32_t own = c.sk.options->notsent_lowat;
-  const uint64_t lowat = own != 0 ? own : c.tcp.ns.sysctl.tcp_notsent_lowat.as<uint64_t>();
-  return uint64_t{c.write_seq - c.snd_nxt} * 2 < lowat;
+// Whoever asks and finds no room is told when there is (Linux's SOCK_NOSPACE).
+bool is_writable_or_noted(Conn& c) {
+  if (is_writable(c)) return true;
+  c.nospace = true;
+  return is_writable(c);
 }
 
-uint32_t events_of_connection(const Conn& c) {
+uint32_t events_of_connection(Conn& c) {
   const uint8_t shut = c.sk.shutdown;
   const State state = c.state();
   uint32_t events = 0;
@@ -217,7 +215,7 @@ uint32_t events_of_connection(const Conn& c) {
   if ((shut & inet::kRcvShutdown) != 0) events |= kIn | EPOLLRDHUP;
   if (!in_state(state, {State::kSynSent, State::kSynRecv})) {
     if (is_readable(c)) events |= kIn;
-    if ((shut & inet::kSendShutdown) != 0 || is_writeable(c)) events |= kOut;
+    if ((shut & inet::kSendShutdown) != 0 || is_writable_or_noted(c)) events |= kOut;
     if ((c.urg_data & kUrgValid) != 0) events |= EPOLLPRI;
   } else if (state == State::kSynSent && c.defer_connect) {
     events |= kOut;
