@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include <linux/sockios.h>
+
 #include <algorithm>
 #include <new>
 
@@ -22,15 +24,12 @@ Result<void> Sockets::close(int fd) {
 // SO_LINGER with a time: the FIN is sent now and the call waits until everything is acknowledged, or time is up.
 // With a time of zero, tcp's close resets.
 void Sockets::wait_for_linger(File& f) {
-  Duration timeout;
-  {
-    const inet::SockOptions& o = *f.sock().options;
-    if (!o.linger_on || o.linger_s <= 0) return;
-    timeout = Duration::from_s(o.linger_s);
-  }
+  const int32_t seconds = with_options(f, [](const inet::SockOptions& o) { return o.linger_on ? o.linger_s : 0; });
+  if (seconds <= 0) return;
+  if (tcp_.ioctl(f.tcp(), SIOCINQ).value_or(0) != 0) return;  // there is unread data: the close will be a reset
   if (!tcp_.shutdown(f.tcp(), SHUT_WR)) return;
   constexpr auto kLook = Duration::from_ms(10);  // a FIN's acknowledgement is no event that the file is told
-  for (Wait wait(*this, f, EPOLLOUT | EPOLLHUP, timeout);;) {
+  for (Wait wait(*this, f, EPOLLOUT | EPOLLHUP, Duration::from_s(seconds));;) {
     const inet::State state = f.sock().get_state();
     const bool is_closing =
         state == inet::State::kFinWait1 || state == inet::State::kClosing || state == inet::State::kLastAck;

@@ -64,11 +64,6 @@ class Pieces {
   size_t done_ = 0;
 };
 
-Duration timeout_of(const File& f, bool send) {
-  const inet::SockOptions& o = *f.sock().options;
-  return send ? o.send_timeout : o.receive_timeout;
-}
-
 }  // namespace
 
 Result<size_t> Sockets::sendmsg(int fd, const msghdr& m, int flags) {
@@ -87,7 +82,7 @@ Result<size_t> Sockets::send_stream(File& f, const msghdr& m, int flags) {
   if ((flags & kFastOpen) != 0) return err(EOPNOTSUPP);
   Pieces pieces(m, *total);
   const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0;
-  for (Wait wait(*this, f, EPOLLOUT, timeout_of(f, true), may_block);;) {
+  for (Wait wait(*this, f, EPOLLOUT, Wait::Limit::kSendTimeout, may_block);;) {
     const auto sent = tcp_.send(f.tcp(), pieces.rest(), flags);
     if (sent) pieces.advance(*sent);
     if (sent && pieces.left() == 0) return pieces.done();
@@ -137,14 +132,17 @@ Result<size_t> Sockets::receive_stream(File& f, msghdr& m, int flags) {
   if ((flags & MSG_ERRQUEUE) != 0) return err(EAGAIN);
   const auto total = check_iovecs(m);
   Pieces pieces(m, *total);
-  const auto low = static_cast<size_t>(std::max(f.sock().options->rcvlowat, 1));
-  const size_t target = (flags & MSG_WAITALL) != 0 ? *total : std::min(*total, low);
+  const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0 && runner() != nullptr;
+  size_t target = may_block ? *total : std::min<size_t>(*total, 1);  // with MSG_WAITALL, and without blocking
+  if (may_block && (flags & MSG_WAITALL) == 0) {
+    const int low = with_options(f, [](const inet::SockOptions& o) { return std::max(o.rcvlowat, 1); });
+    target = std::min(*total, static_cast<size_t>(low));
+  }
   const bool peeks = (flags & MSG_PEEK) != 0;
-  const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0;
   tcp::ReceiveInfo info;
   size_t got = 0;
   Errno error{};
-  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP | EPOLLPRI, timeout_of(f, false), may_block);;) {
+  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP | EPOLLPRI, Wait::Limit::kReceiveTimeout, may_block);;) {
     const auto received = tcp_.receive(f.tcp(), pieces.rest(), flags, &info);
     if (received) {
       got = peeks ? *received : got + *received;
@@ -174,7 +172,7 @@ Result<size_t> Sockets::receive_datagram(File& f, msghdr& m, int flags) {
   const bool wants_error = (flags & MSG_ERRQUEUE) != 0;
   const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0 && !wants_error;
   Result<size_t> got = err(EAGAIN);
-  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP, timeout_of(f, false), may_block);;) {
+  for (Wait wait(*this, f, EPOLLIN | EPOLLRDHUP, Wait::Limit::kReceiveTimeout, may_block);;) {
     got = udp_.receive(s, {m.msg_iov, m.msg_iovlen}, flags, what);
     if (got || got.error() != Errno{EAGAIN}) break;
     if (may_block && (s.shutdown & inet::kRcvShutdown) != 0 && runner() != nullptr) return size_t{0};
@@ -193,8 +191,7 @@ Result<size_t> Sockets::receive_datagram(File& f, msghdr& m, int flags) {
   }
   ControlWriter control(m);
   if (wants_error) put_error_control(control, s, d);
-  const uint32_t receive_flags = s.options->receive_flags;
-  if (receive_flags != 0 && !wants_error) put_datagram_control(control, s, receive_flags, what);
+  if (what.receive_flags != 0 && !wants_error) put_datagram_control(control, s, what.receive_flags, what);
   m.msg_flags |= control.finish();
   return got;
 }

@@ -10,7 +10,7 @@
 namespace leat::socket {
 namespace {
 
-// The socket's lock for a row. Segments that came meanwhile are processed by the next call into tcp that locks.
+// The socket's lock for a row.
 class OptionLock {
  public:
   OptionLock(OptionCall& c, bool is_needed) : call_(c), is_needed_(is_needed) {
@@ -19,10 +19,7 @@ class OptionLock {
   ~OptionLock() {
     if (!is_needed_) return;
     call_.sock.lock.unlock();
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (call_.is_tcp() && call_.sock.backlog.load(std::memory_order_relaxed) != nullptr) {
-      call_.tcp().poll_events(call_.file.tcp());
-    }
+    call_.process_missed();
   }
   OptionLock(const OptionLock&) = delete;
   OptionLock& operator=(const OptionLock&) = delete;

@@ -26,6 +26,7 @@ struct OptionCall {
   ip::Ip& ip() const { return sockets.ip_; }
   tcp::Tcp& tcp() const { return sockets.tcp_; }
   udp::Udp& udp() const { return sockets.udp_; }
+  void process_missed() const { sockets.process_missed(file); }
   bool is_privileged() const { return sockets.config_.privileged; }
   bool is_tcp() const { return file.kind == FileKind::kTcp; }
   const inet::SockOptions& options() const { return *sock.options; }

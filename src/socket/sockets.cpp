@@ -115,9 +115,8 @@ Result<int> Sockets::accept4(int fd, sockaddr* address, socklen_t* length, int f
   if (f->kind != FileKind::kTcp) return err(EOPNOTSUPP);
   const auto fresh = fds_.reserve();
   if (!fresh) return fresh;
-  const Duration timeout = f->sock().options->receive_timeout;
   Result<tcp::TcpSock*> accepted = err(EAGAIN);
-  for (Wait wait(*this, *f, EPOLLIN | EPOLLEXCLUSIVE, timeout, f->is_blocking());;) {
+  for (Wait wait(*this, *f, EPOLLIN | EPOLLEXCLUSIVE, Wait::Limit::kReceiveTimeout, f->is_blocking());;) {
     accepted = tcp_.accept(f->tcp());
     if (accepted || accepted.error() != Errno{EAGAIN}) break;
     if (auto again = wait.wait(); !again) {
@@ -176,8 +175,7 @@ Result<void> Sockets::connect_stream(File& f, const SockAddress& to) {
 }
 
 Result<void> Sockets::finish_connect(File& f) {
-  const Duration timeout = f.sock().options->send_timeout;
-  for (Wait wait(*this, f, EPOLLOUT, timeout);;) {
+  for (Wait wait(*this, f, EPOLLOUT, Wait::Limit::kSendTimeout);;) {
     const inet::State state = f.sock().get_state();
     if (state != inet::State::kSynSent && state != inet::State::kSynRecv) {
       f.flags.fetch_and(static_cast<uint8_t>(~kConnecting));

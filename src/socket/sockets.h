@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include <atomic>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -113,6 +114,18 @@ class Sockets {
   void destroy_file(File* f);
   void wait_for_linger(File& f);
   Result<int> install(FileKind kind, void* object, int type_flags);
+  // f(const SockOptions&) with the socket's lock held: another thread may replace the block.
+  template <class F>
+  auto with_options(File& file, F&& f) {
+    inet::Sock& s = file.sock();
+    s.lock.lock();
+    const auto result = f(static_cast<const inet::SockOptions&>(*s.options));
+    s.lock.unlock();
+    process_missed(file);
+    return result;
+  }
+  // Segments that found the lock of a TCP socket taken by somebody else than tcp wait for the next who takes it there.
+  void process_missed(File& f);
   uint32_t poll_file(File& f);
   int take_error(File& f);
   bool is_privileged() const { return config_.privileged; }
@@ -137,24 +150,30 @@ class Sockets {
   SpinLock links_;  // which item belongs to which epoll and file
 };
 
-// A call that waits for a file: wait() as often as the attempt says EAGAIN.
+// A call that waits for a file: wait() as often as the attempt says EAGAIN. Nothing is done before the first.
 class Wait {
  public:
+  enum class Limit : uint8_t { kReceiveTimeout, kSendTimeout };  // SO_RCVTIMEO, SO_SNDTIMEO
+  Wait(Sockets& s, File& f, uint32_t events, Limit limit, bool may_block = true);
   Wait(Sockets& s, File& f, uint32_t events, Duration timeout, bool may_block = true);
   ~Wait();
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
   // Try again; or EAGAIN (not to be waited for, or time is up), EINTR.
-  Result<void> wait();
+  Result<void> wait() { return wait_at_most(Duration::infinite()); }
   // For what the file does not tell: comes back after `interval` at the latest.
   Result<void> wait_at_most(Duration interval);
 
  private:
+  void begin();
+
   Sockets& sockets_;
   File& file_;
   Runner* runner_;
   Wakeup wakeup_;
   WaitEntry entry_;
+  std::optional<Limit> limit_;
+  Duration timeout_;
   Time deadline_;
   bool may_block_;
   bool is_watching_ = false;

@@ -14,28 +14,44 @@ Sockets::Call::~Call() {
   if (runner_ != nullptr) runner_->leave();
 }
 
+void Sockets::process_missed(File& f) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in SockLock::deliver
+  if (f.kind != FileKind::kTcp || f.sock().backlog.load(std::memory_order_relaxed) == nullptr) return;
+  tcp_.poll_events(f.tcp());
+}
+
 Wait::Wait(Sockets& s, File& f, uint32_t events, Duration timeout, bool may_block)
-    : sockets_(s), file_(f), runner_(s.runner()), may_block_(may_block && runner_ != nullptr) {
+    : sockets_(s), file_(f), runner_(s.runner()), timeout_(timeout), may_block_(may_block && runner_ != nullptr) {
   entry_.events = events | EPOLLERR | EPOLLHUP;
-  entry_.wakeup = &wakeup_;
-  entry_.runner = runner_;
-  deadline_ = timeout == Duration::infinite() ? Time::never() : s.ns_.now() + timeout;
+}
+
+Wait::Wait(Sockets& s, File& f, uint32_t events, Limit limit, bool may_block)
+    : Wait(s, f, events, Duration::infinite(), may_block) {
+  limit_ = limit;
 }
 
 Wait::~Wait() {
   if (is_watching_) file_.remove_watch(&entry_);
 }
 
-Result<void> Wait::wait() {
-  return wait_at_most(Duration::infinite());
+void Wait::begin() {
+  if (limit_) {
+    timeout_ = sockets_.with_options(file_, [&](const inet::SockOptions& o) {
+      return *limit_ == Limit::kSendTimeout ? o.send_timeout : o.receive_timeout;
+    });
+  }
+  deadline_ = timeout_ == Duration::infinite() ? Time::never() : sockets_.ns_.now() + timeout_;
+  entry_.wakeup = &wakeup_;
+  entry_.runner = runner_;
+  is_watching_ = true;
+  file_.add_watch(&entry_);
 }
 
 // The first time it only begins to watch: what happened since the attempt would be missed otherwise.
 Result<void> Wait::wait_at_most(Duration interval) {
   if (!may_block_) return err(EAGAIN);
   if (!is_watching_) {
-    is_watching_ = true;
-    file_.add_watch(&entry_);
+    begin();
     return {};
   }
   if (sockets_.ns_.now() >= deadline_) return err(EAGAIN);

@@ -31,6 +31,7 @@ Result<size_t> Udp::receive(UdpSock& s, std::span<const iovec> into, int flags, 
     if (s.error != 0) return err(std::exchange(s.error, uint16_t{0}));
     if (s.receive_queue.is_empty()) return err(EAGAIN);
     p = take(s, (flags & MSG_PEEK) != 0);
+    what.receive_flags = s.options->receive_flags;
   }
   if (p == nullptr) return err(ENOMEM);
   what.datagram = datagram_of(*p);

@@ -72,7 +72,8 @@ struct SendTo {
 // What recvmsg learns besides the bytes.
 struct Received {
   Datagram datagram;
-  int flags = 0;  // MSG_TRUNC, MSG_ERRQUEUE
+  int flags = 0;               // MSG_TRUNC, MSG_ERRQUEUE
+  uint32_t receive_flags = 0;  // the socket's, see SockOptions
 };
 
 }  // namespace leat::udp

@@ -25,7 +25,8 @@ TEST(NumberSet, FindsTheLowestFreeNumber) {
 TEST(NumberSet, AgreesWithASimpleSetThroughRandomUse) {
   NumberSet s;
   std::set<uint32_t> model;
-  std::mt19937 random(7);
+  std::mt19937 engine(7);
+  auto random = [&] { return static_cast<uint32_t>(engine()); };
   for (int step = 0; step < 60000; ++step) {
     const bool grows = step / 10000 % 2 == 0;
     if (model.empty() || random() % 10 < (grows ? 8u : 2u)) {

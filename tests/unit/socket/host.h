@@ -34,7 +34,9 @@ struct Host {
   }
   int udp_socket(uint16_t port = 0, int flags = SOCK_NONBLOCK) {
     const int fd = sockets.socket(AF_INET, SOCK_DGRAM | flags, 0).value();
-    if (port != 0) EXPECT_TRUE(bind(fd, port));
+    if (port != 0) {
+      EXPECT_TRUE(bind(fd, port));
+    }
     return fd;
   }
   Result<void> bind(int fd, uint16_t port, const char* address = "127.0.0.1") {

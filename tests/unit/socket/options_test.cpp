@@ -17,9 +17,16 @@ TEST(OptionTable, EveryRowIsWhatItsStatusSays) {
       EXPECT_TRUE(names.insert(r.name).second) << r.text << " is there twice";
       const bool has_get = r.get != nullptr || r.get_bytes != nullptr;
       const bool has_set = r.set != nullptr || r.set_bytes != nullptr;
-      if (r.status == OptionStatus::kWorks) EXPECT_TRUE(has_set) << r.text;
-      if (r.status == OptionStatus::kReadOnly) EXPECT_TRUE(has_get && !has_set) << r.text;
-      if (r.status == OptionStatus::kFails) EXPECT_TRUE(!has_get && !has_set) << r.text;
+      switch (r.status) {
+        case OptionStatus::kWorks:
+          EXPECT_TRUE(has_set) << r.text;
+          break;
+        case OptionStatus::kReadOnly:
+          EXPECT_TRUE(has_get && !has_set) << r.text;
+          break;
+        case OptionStatus::kFails:
+          EXPECT_TRUE(!has_get && !has_set) << r.text;
+      }
     }
   }
 }

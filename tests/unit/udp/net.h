@@ -70,9 +70,7 @@ struct Endpoint {
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
-  Result<void> bind(const char* address, uint16_t port) {
-    return udp.bind(s, *IpAddress::parse(address), port, true);
-  }
+  Result<void> bind(const char* address, uint16_t port) { return udp.bind(s, *IpAddress::parse(address), port, true); }
   Result<void> connect(const char* address, uint16_t port) {
     return udp.connect(s, *IpAddress::parse(address), port, 0);
   }
