@@ -95,7 +95,9 @@ Result<void> Tcp::shutdown(TcpSock& s, int how) {
   if (how < SHUT_RD || how > SHUT_RDWR) return err(EINVAL);
   const auto bits = static_cast<uint8_t>(how + 1);
   inet::SockLock lock(s, &drain_backlog);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  Conn& c = *awake;
   refresh_time(c);
   adjust_user_state(c);
   Result<void> result;
@@ -196,7 +198,9 @@ bool too_many_orphans(Tcp& tcp, int shift) {
 void Tcp::close(TcpSock& s) {
   {
     inet::SockLock lock(s, &drain_backlog);
-    Conn& c = *s.conn;
+    Conn* awake = wake(s);
+    LEAT_CHECK(awake != nullptr);  // a close without memory cannot say goodbye, nor be refused
+    Conn& c = *awake;
     refresh_time(c);
     s.shutdown = kBoth;
     if (s.get_state() == State::kListen) {

@@ -33,12 +33,14 @@ namespace leat::tcp {
 
 class Tcp;
 struct Conn;
+struct Dormant;
 struct Listener;
 
 // A connection's or listener's socket: found by tables, held by files. `conn` is its state.
 struct TcpSock : inet::Sock {
   Tcp* tcp = nullptr;
-  Conn* conn = nullptr;          // kConnection
+  Conn* conn = nullptr;          // the state, unless it is written down in `dormant`: see wake()
+  Dormant* dormant = nullptr;
   Listener* listener = nullptr;  // kListener
   Timer timer;                   // one wheel timer for all deadlines of the connection
 };
@@ -64,6 +66,7 @@ struct Deadlines {
   Time delack = Time::never();    // icsk_delack_timer
   Time keepalive = Time::never(); // sk_timer: keepalive, FIN_WAIT2, orphan
   Time pacing = Time::never();
+  Time sleep = Time::never();     // when to look whether the connection idles
   Time compressed_ack = Time::never();
 };
 
@@ -145,6 +148,7 @@ struct Conn : cc::Sender {
   uint32_t rcv_ssthresh = 0;  // current window clamp
   uint32_t advmss = kMssDefault;     // MSS that we advertise
   uint32_t pmtu_cookie = 0;          // last PMTU that sync_mss saw
+  uint32_t packed_clamp = 0;         // dormant.cpp's scratch for rx_opt.mss_clamp
   uint16_t tcp_header_len = 20;      // with the timestamp option when in use
   uint8_t scaling_ratio = 128;       // payload share of truesize, /256
   bool is_mtu_probing = false;

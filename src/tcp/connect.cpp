@@ -219,7 +219,9 @@ void set_txhash(Conn& c, uint32_t h) {
 
 Result<void> Tcp::connect(TcpSock& s, const IpAddress& address, uint16_t port) {
   inet::SockLock lock(s, &drain_backlog);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  Conn& c = *awake;
   refresh_time(c);
   Result<void> result = err(EINPROGRESS);
   if (c.user_state == UserState::kConnecting) {
@@ -297,7 +299,9 @@ void disconnect_locked(Conn& c) {
 
 Result<void> Tcp::disconnect(TcpSock& s) {
   inet::SockLock lock(s, &drain_backlog);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  Conn& c = *awake;
   refresh_time(c);
   disconnect_locked(c);
   flush_effects(c);

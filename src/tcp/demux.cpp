@@ -205,9 +205,13 @@ Time Tcp::next_deadline() const {
 }
 
 void deliver_segment(TcpSock& s, Segment& seg) {
-  Conn* c = s.conn;
   Tcp& tcp = *s.tcp;
+  Conn* c = wake(s);
   const inet::FourTuple tuple = s.tuple();
+  if (c == nullptr && is_dormant(s)) {  // no memory to wake it: as good as lost on the way
+    tcp.ns.drop(DropReason::kNoMem);
+    return;
+  }
   if (c == nullptr || c->state() == State::kClose) {  // closed between look-up and lock
     conclude(tcp, s, tuple, seg, Verdict::reset(DropReason::kTcpClose));
     return;

@@ -79,15 +79,23 @@ void on_connection_error(Conn& c, const ip::IcmpError& e) {
   }
 }
 
+// IP_PMTUDISC_DONT has no use for it, INTERFACE and OMIT do not believe it.
+bool uses_path_mtu(const Conn& c) {
+  const uint8_t how = c.sk.options->pmtu_discover;
+  return how != 0 && how < 4;
+}
+
 void on_sock_error(Tcp& tcp, TcpSock& s, const ip::IcmpError& e, Seq seq) {
   inet::SockLock lock(s, &drain_backlog);
   if (in_state(s.get_state(), {State::kClose, State::kListen})) return;
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return;
+  Conn& c = *awake;
   refresh_time(c);
   if (!between(seq, c.snd_una, c.snd_nxt)) return tcp.count(Mib::TcpExtOutOfWindowIcmps);
   const Meaning m = meaning_of(e);
   if (m.is_too_big) {
-    on_mtu_reduced(c, e.mtu);
+    if (uses_path_mtu(c)) on_mtu_reduced(c, path_mtu(c));  // which ip has just learnt
   } else if (e.error != 0) {
     if (m.is_unreachable) revert_rto(c, seq);
     on_connection_error(c, e);
@@ -99,7 +107,35 @@ inet::FourTuple tuple_of(const ip::IcmpError& e) {
   return {e.about.src, e.about.dst, load_be16(e.quoted.data()), load_be16(e.quoted.data() + 2)};
 }
 
+// Without the lock: ip asks with its own held, and an old value of either end does no harm.
+bool is_in_flight(TcpSock& s, Seq seq) {
+  if (s.conn == nullptr || in_state(s.get_state(), {State::kClose, State::kListen})) return false;
+  const Seq una = std::atomic_ref(s.conn->snd_una).load(std::memory_order_relaxed);
+  return between(seq, una, std::atomic_ref(s.conn->snd_nxt).load(std::memory_order_relaxed));
+}
+
 }  // namespace
+
+bool Tcp::recognizes(const ip::IcmpError& e) {
+  if (e.quoted.size() < 8) return false;
+  inet::SockCommon* found = established.lookup(tuple_of(e), e.about.ifindex);
+  if (found == nullptr) return false;
+  const Seq seq = load_be32(e.quoted.data() + 4);
+  if (found->kind == inet::Kind::kTimeWait) {
+    put_time_wait(*this, *static_cast<TimeWait*>(found));
+    return false;
+  }
+  if (found->kind == inet::Kind::kRequest) {
+    auto& r = *static_cast<Request*>(found);
+    const bool is_ours = seq == r.snt_isn;
+    put_request(*this, r);
+    return is_ours;
+  }
+  auto& s = *static_cast<TcpSock*>(found);
+  const bool is_ours = is_in_flight(s, seq);
+  release(s);
+  return is_ours;
+}
 
 void Tcp::on_icmp_error(const ip::IcmpError& e) {
   if (e.quoted.size() < 8) return count_stray(*this, e);

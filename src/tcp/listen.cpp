@@ -89,7 +89,7 @@ Result<void> start_listening(Tcp& tcp, TcpSock& s) {
 Result<void> Tcp::listen(TcpSock& s, int backlog) {
   inet::SockLock lock(s, &drain_backlog);
   const State state = s.get_state();
-  if (s.conn->user_state != UserState::kUnconnected) return err(EINVAL);
+  if (s.conn == nullptr || s.conn->user_state != UserState::kUnconnected) return err(EINVAL);
   if (state != State::kClose && state != State::kListen) return err(EINVAL);
   if (s.listener == nullptr) s.listener = new (std::nothrow) Listener;
   if (s.listener == nullptr) return err(ENOMEM);

@@ -405,6 +405,7 @@ void flush_effects(Conn& c) {
     e.check_space = false;
     check_space(c);
   }
+  arm_sleep(c);
   const uint32_t events = e.events;
   c.effects = {};
   if (events != 0 && c.sk.events != nullptr) c.sk.events->on_events(events);

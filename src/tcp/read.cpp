@@ -170,8 +170,11 @@ void cleanup_receive_buffer(Conn& c, uint32_t copied) {
 
 Result<size_t> Tcp::receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info) {
   inet::SockLock lock(s, &drain_backlog);
-  if (s.get_state() == State::kListen || s.conn == nullptr) return err(ENOTCONN);
-  Conn& c = *s.conn;
+  if (s.get_state() == State::kListen) return err(ENOTCONN);
+  if (is_dormant(s) && !(flags & MSG_OOB)) return err(EAGAIN);  // what sleeps has nothing to read
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  Conn& c = *awake;
   refresh_time(c);
   if (flags & MSG_OOB) return receive_urgent(c, into, flags, info);
   Sink sink(into, flags & MSG_TRUNC);

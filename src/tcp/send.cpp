@@ -216,8 +216,10 @@ bool is_writable(const Conn& c) {
 
 Result<size_t> Tcp::send(TcpSock& s, std::span<const iovec> data, int flags) {
   inet::SockLock lock(s, &drain_backlog);
-  if (s.conn == nullptr || s.get_state() == State::kListen) return err(EPIPE);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  if (s.get_state() == State::kListen) return err(EPIPE);
+  Conn& c = *awake;
   refresh_time(c);
   if (auto ok = check_sendable(c); !ok) return std::unexpected(ok.error());
   rate_check_app_limited(c);

@@ -52,15 +52,21 @@ Result<size_t> get_by_row(Conn& c, const TcpOption* row, std::span<uint8_t> out)
 
 Result<void> Tcp::set_option(TcpSock& s, int name, std::span<const uint8_t> value) {
   inet::SockLock lock(s, &drain_backlog);
-  refresh_time(*s.conn);
-  const auto done = set_by_row(*s.conn, find_option(name), value);
-  flush_effects(*s.conn);
+  Conn* c = wake(s);
+  if (c == nullptr) return err(ENOBUFS);
+  refresh_time(*c);
+  const auto done = set_by_row(*c, find_option(name), value);
+  flush_effects(*c);
   return done;
 }
 
 Result<size_t> Tcp::get_option(TcpSock& s, int name, std::span<uint8_t> value) {
   inet::SockLock lock(s, &drain_backlog);
-  return get_by_row(*s.conn, find_option(name), value);
+  Conn* c = wake(s);
+  if (c == nullptr) return err(ENOBUFS);
+  const auto got = get_by_row(*c, find_option(name), value);
+  flush_effects(*c);  // it may go back to sleep
+  return got;
 }
 
 // ---- ioctl ----
@@ -81,7 +87,9 @@ int unsent(const Conn& c) {
 
 Result<int> Tcp::ioctl(TcpSock& s, unsigned long request) {
   inet::SockLock lock(s, &drain_backlog);
-  const Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  const Conn& c = *awake;
   const bool listens = s.get_state() == State::kListen;
   switch (request) {
     case SIOCATMARK:
@@ -157,7 +165,9 @@ void on_socket_option_changed(Conn& c, int name) {
 
 void Tcp::on_option_changed(TcpSock& s, int level, int name) {
   inet::SockLock lock(s, &drain_backlog);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return;  // no memory: it finds the new value when it wakes
+  Conn& c = *awake;
   refresh_time(c);
   if (level == SOL_SOCKET) {
     on_socket_option_changed(c, name);

@@ -93,7 +93,9 @@ Tcp::~Tcp() {
   established.for_each([this](inet::SockCommon& s) {
     if (s.kind == inet::Kind::kRequest) return drop_request(*this, static_cast<Request&>(s));
     if (s.kind == inet::Kind::kTimeWait) return kill_time_wait(*this, static_cast<TimeWait&>(s));
-    Conn& c = *static_cast<TcpSock&>(s).conn;
+    Conn* awake = wake(static_cast<TcpSock&>(s));
+    LEAT_CHECK(awake != nullptr);
+    Conn& c = *awake;
     disarm_all(c);
     set_state(c, State::kClose);
   });
@@ -159,6 +161,7 @@ void Tcp::destroy_sock(TcpSock& s) {
     conns.destroy(s.conn);
     s.conn = nullptr;
   }
+  forget_dormant(s);
   delete s.listener;
   s.listener = nullptr;
   ports.release(s);
@@ -232,7 +235,8 @@ uint32_t Tcp::poll_events(TcpSock& s) {
     Guard queue(s.listener->queue_lock);
     events = s.listener->accept_queue.is_empty() ? 0 : kIn;
   } else {
-    events = events_of_connection(*s.conn);
+    // Asleep: nothing to read, all room to write; it need not wake to say so.
+    events = is_dormant(s) ? kOut : events_of_connection(*s.conn);
   }
   return s.error != 0 ? events | EPOLLERR : events;
 }
@@ -240,7 +244,9 @@ uint32_t Tcp::poll_events(TcpSock& s) {
 // Linux's tcp_abort. A request or a time-wait that `ss -K` names has its own way: drop_request, kill_time_wait.
 Result<void> Tcp::destroy(TcpSock& s, int error) {
   inet::SockLock lock(s, &drain_backlog);
-  Conn& c = *s.conn;
+  Conn* awake = wake(s);
+  if (awake == nullptr) return err(ENOBUFS);
+  Conn& c = *awake;
   refresh_time(c);
   const State state = s.get_state();
   if (state == State::kClose) return err(ENOENT);

@@ -16,6 +16,7 @@
 #include "inet/tables.h"
 #include "ip/ip.h"
 #include "tcp/conn.h"
+#include "tcp/dormant.h"
 
 namespace leat::tcp {
 
@@ -106,6 +107,7 @@ class Tcp final : public ip::Transport {
   Slab<TcpSock> socks;
   Slab<TcpSock6> socks6;
   Slab<Conn> conns;
+  DormantSlabs dormants;
   Slab<Request> requests;
   Slab<Request6> requests6;
   Slab<TimeWait> time_waits;

@@ -53,14 +53,14 @@ void copy_sequence(TimeWait& t, const Conn& c, State substate) {
 
 // In the connection's place. false: it was not hashed.
 bool take_place(Tcp& tcp, TimeWait& t, TcpSock& s) {
-  t.refs.store(1, std::memory_order_release);  // the table's
+  t.refs.store(2, std::memory_order_release);  // the table's and ours: anybody may kill it as soon as it is there
   tcp.ports.hand_over(s, t);
   if (tcp.established.replace(&s, &t)) {
     LEAT_CHECK(!s.put());
     return true;
   }
   tcp.ports.release(t);
-  put_time_wait(tcp, t);
+  LEAT_CHECK(!t.put());
   return false;
 }
 
@@ -89,6 +89,7 @@ void enter_time_wait(Conn& c, State substate, Duration timeout) {
   if (timeout < three_and_a_half) timeout = three_and_a_half;
   if (substate == State::kTimeWait) timeout = kTimeWaitLen;
   if (take_place(tcp, *t, c.sk)) schedule(tcp, *t, timeout);
+  put_time_wait(tcp, *t);
   done(c);
 }
 

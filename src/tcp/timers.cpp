@@ -15,7 +15,9 @@
 namespace leat::tcp {
 namespace {
 
-Time earliest(const Deadlines& d) { return std::min({d.loss, d.delack, d.keepalive, d.pacing, d.compressed_ack}); }
+Time earliest(const Deadlines& d) {
+  return std::min({d.loss, d.delack, d.keepalive, d.pacing, d.compressed_ack, d.sleep});
+}
 
 void update_wheel(Conn& c) {
   const Time at = earliest(c.deadlines);
@@ -318,6 +320,17 @@ void run_due(Conn& c, Time now) {
   if (c.sk.conn == &c && take_due(d.keepalive, now)) on_keepalive_timer(c);
 }
 
+// Nothing has happened for kSleepAfter, and nothing is under way. False: not yet, or not now.
+bool go_to_sleep(Conn& c) {
+  const uint32_t now = c.jiffies();
+  const uint32_t idle = std::min({now - c.lsndtime, now - c.ack.lrcvtime, now - c.rcv_tstamp});
+  if (idle < kSleepAfter.ms()) {
+    c.deadlines.sleep = c.tcp.now() + (kSleepAfter - Duration::from_ms(idle));
+    return false;
+  }
+  return try_sleep(c);
+}
+
 }  // namespace
 
 void on_sock_timer(void* context, Timer& timer) {
@@ -325,14 +338,13 @@ void on_sock_timer(void* context, Timer& timer) {
   auto* s = reinterpret_cast<TcpSock*>(reinterpret_cast<uint8_t*>(&timer) - offsetof(TcpSock, timer));
   {
     inet::SockLock lock(*s, drain_backlog);
-    if (Conn* c = s->conn; c != nullptr) {
+    if (Conn* c = wake(*s); c != nullptr) {
       refresh_time(*c);
       c->wheel_at = Time::never();
+      const bool tired = take_due(c->deadlines.sleep, tcp.now());
       run_due(*c, tcp.now());
-      if (s->conn == c) {
-        flush_effects(*c);
-        update_wheel(*c);
-      }
+      if (s->conn == c) flush_effects(*c);
+      if (s->conn == c && !(tired && go_to_sleep(*c))) update_wheel(*c);
     }
   }
   tcp.release(*s);
@@ -376,6 +388,26 @@ void arm_keepalive(Conn& c, Duration after) {
 }
 
 void disarm_keepalive(Conn& c) { c.deadlines.keepalive = Time::never(); }
+
+void arm_sleep(Conn& c) {
+  if (c.deadlines.sleep != Time::never() || c.state() != State::kEstablished || c.packets_out != 0 ||
+      c.ack.pending != 0 || !c.receive_queue.is_empty() || c.has_unsent()) {
+    return;
+  }
+  c.deadlines.sleep = c.tcp.now() + kSleepAfter;
+  update_wheel(c);
+}
+
+void keep_wheel_for(TcpSock& s, Time keepalive) {
+  TimerWheel& wheel = s.tcp->wheel;
+  if (keepalive != Time::never()) {
+    s.get();
+    if (wheel.arm(s.timer, keepalive)) s.put();
+    return;
+  }
+  if (wheel.cancel(s.timer)) s.put();
+  s.timer.expires = Time::never();
+}
 
 void arm_pacing(Conn& c, Time at) {
   c.deadlines.pacing = at;

@@ -15,6 +15,8 @@ void arm_delack(Conn& c, Duration after);
 void disarm_delack(Conn& c);
 void arm_keepalive(Conn& c, Duration after);            // keepalive, FIN_WAIT2, orphan, SYN_RECV of a crossed open
 void disarm_keepalive(Conn& c);
+void arm_sleep(Conn& c);                                // looks after kSleepAfter whether the connection idles
+void keep_wheel_for(TcpSock& s, Time keepalive);        // a sleeping connection has this deadline only, or none
 void arm_pacing(Conn& c, Time at);
 void arm_compressed_ack(Conn& c, Duration after);
 void disarm_compressed_ack(Conn& c);

@@ -7,5 +7,9 @@ namespace leat::tcp::cc {
 
 extern const Algorithm kReno;
 extern const Algorithm kCubic;
+extern const Algorithm kDctcp;
+extern const Algorithm kDctcpReno;  // what it becomes without ECN; nobody can ask for it
+extern const Algorithm kVegas;
+extern const Algorithm kWestwood;
 
 }  // namespace leat::tcp::cc

@@ -23,6 +23,11 @@ struct State {
     static_assert(sizeof(T) <= sizeof(bytes));
     return *reinterpret_cast<T*>(bytes);
   }
+  template <class T>
+  const T& as() const {
+    static_assert(sizeof(T) <= sizeof(bytes));
+    return *reinterpret_cast<const T*>(bytes);
+  }
 };
 
 // Windowed minimum of the RTT over tcp_min_rtt_wlen seconds (Kathleen Nichols' algorithm; Linux's win_minmax).
@@ -92,6 +97,7 @@ struct Sender {
   uint8_t pacing_status = 0;     // 0: none, 1: the algorithm or the user needs pacing
   bool is_cwnd_limited = false;
   bool ecn_ok = false;
+  bool receives_ce = false;      // the last data segment carried CE; kept for kEchoesEachCe
   uint8_t hystart_exit = 0;      // kHystart*, since the pipeline has counted and cleared it; at snd_cwnd == snd_ssthresh
   CaState ca_state = CaState::kOpen;
   uint32_t random = 0;           // a fresh random number a call that needs one (bbr's cycle phase)
@@ -121,6 +127,7 @@ struct AckSample {
 };
 
 inline constexpr uint8_t kNonRestricted = 1, kNeedsEcn = 2;
+inline constexpr uint8_t kEchoesEachCe = 4;  // as a receiver: CE packet by packet (RFC 8257 §3.2), not until CWR
 
 // One row of the registry. A nullptr means: nothing to do, but for ssthresh, undo_cwnd and one of cong_avoid and
 // cong_control, which are required.
@@ -140,6 +147,7 @@ struct Algorithm {
   uint32_t (*min_tso_segs)(Sender&);
   uint32_t (*sndbuf_expand)(Sender&);
   size_t (*get_info)(const Sender&, std::span<uint8_t> out);  // TCP_CC_INFO; bytes written
+  void (*settle)(Sender&);  // nothing is in flight, and for long: forget what the next flight begins anew
 };
 
 // registry.cpp. Index 0 is never an algorithm (SockOptions.congestion: 0 is the default).

@@ -146,6 +146,8 @@ void on_acked(Sender& s, const AckSample& sample) {
   if (!c.hystart.has_found() && s.in_slow_start()) c.hystart.on_sample(s, delay, c.delay_min);
 }
 
+void settle(Sender& s) { s.cc.as<Cubic>().hystart.settle(); }
+
 }  // namespace
 
 const Algorithm kCubic{
@@ -158,6 +160,7 @@ const Algorithm kCubic{
     .cwnd_event = on_event,
     .pkts_acked = on_acked,
     .undo_cwnd = reno_undo_cwnd,
+    .settle = settle,
 };
 
 }  // namespace leat::tcp::cc

@@ -30,7 +30,7 @@ void HyStart::start_round(const Sender& s) {
 }
 
 void HyStart::on_sample(Sender& s, uint32_t delay, uint32_t delay_min) {
-  if (after(s.snd_una, end_seq_)) start_round(s);
+  if (sample_count_ == kNoRound || after(s.snd_una, end_seq_)) start_round(s);
   if (s.snd_cwnd < kLowWindow) return;
   watch_train(s, delay_min);
   watch_delay(s, delay, delay_min);

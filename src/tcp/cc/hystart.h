@@ -13,6 +13,11 @@ class HyStart {
  public:
   void start_round(const Sender& s);
   void forget() { found_ = false; }
+  // Nothing is in flight: the next ACK starts a round, whatever this one has seen.
+  void settle() {
+    round_start_ = last_ack_ = end_seq_ = curr_rtt_ = 0;
+    sample_count_ = kNoRound;
+  }
   bool has_found() const { return found_; }
   // An RTT sample in slow start; both in µs. Sets ssthresh when it is time.
   void on_sample(Sender& s, uint32_t delay, uint32_t delay_min);
@@ -22,6 +27,7 @@ class HyStart {
   void watch_delay(Sender& s, uint32_t delay, uint32_t delay_min);
   void leave_slow_start(Sender& s, uint8_t reason);
 
+  static constexpr uint8_t kNoRound = 255;
   uint32_t round_start_ = 0;  // µs
   uint32_t last_ack_ = 0;     // µs, when the train's last ACK came
   Seq end_seq_ = 0;           // the round is over when this is acknowledged

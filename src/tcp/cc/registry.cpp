@@ -4,7 +4,7 @@
 namespace leat::tcp::cc {
 namespace {
 
-constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic};
+constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic, &kDctcp, &kVegas, &kWestwood};
 
 }  // namespace
 

@@ -1,0 +1,377 @@
+// See dormant.h. One function, visit(), names every number that outlives an idle moment, with the number that it is
+// likely to be near to; Packer writes the differences, Unpacker reads them. What visit() does not name has a value in
+// every connection that may sleep (an empty queue, a zero), or follows from what it names (the route, header lengths).
+#include "tcp/dormant.h"
+
+#include <new>
+
+#include "tcp/output.h"
+#include "tcp/recovery/recovery.h"
+#include "tcp/timers.h"
+
+namespace leat::tcp {
+namespace {
+
+uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
+int64_t unzigzag(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+
+class Packer {
+ public:
+  explicit Packer(uint8_t* out) : p_(out) {}
+  uint8_t* end() const { return p_; }
+  void number(uint64_t v) {
+    for (; v >= 0x80; v >>= 7) *p_++ = static_cast<uint8_t>(v | 0x80);
+    *p_++ = static_cast<uint8_t>(v);
+  }
+  template <class T>
+  void operator()(T& x) {
+    number(static_cast<uint64_t>(x));
+  }
+  // x is near to base; 32 bits wrap.
+  void near(uint32_t& x, uint32_t base) { number(zigzag(static_cast<int32_t>(x - base))); }
+  void near(uint64_t& x, uint64_t base) { number(zigzag(static_cast<int64_t>(x - base))); }
+  void raw(uint32_t& x) {
+    std::memcpy(p_, &x, 4);
+    p_ += 4;
+  }
+
+ private:
+  uint8_t* p_;
+};
+
+class Unpacker {
+ public:
+  explicit Unpacker(const uint8_t* in) : p_(in) {}
+  uint64_t number() {
+    uint64_t v = 0;
+    int shift = 0;
+    for (; *p_ & 0x80; shift += 7) v |= static_cast<uint64_t>(*p_++ & 0x7f) << shift;
+    return v | static_cast<uint64_t>(*p_++) << shift;
+  }
+  template <class T>
+  void operator()(T& x) {
+    x = static_cast<T>(number());
+  }
+  void near(uint32_t& x, uint32_t base) { x = base + static_cast<uint32_t>(unzigzag(number())); }
+  void near(uint64_t& x, uint64_t base) { x = base + static_cast<uint64_t>(unzigzag(number())); }
+  void raw(uint32_t& x) {
+    std::memcpy(&x, p_, 4);
+    p_ += 4;
+  }
+
+ private:
+  const uint8_t* p_;
+};
+
+template <class A>
+void visit_sequence(A& a, Conn& c) {
+  a.raw(c.snd_una);
+  a.raw(c.rcv_nxt);
+  a.near(c.rcv_wup, c.rcv_nxt);
+  a.near(c.snd_wl1, c.rcv_nxt);
+  a.near(c.pushed_seq, c.snd_una);
+  a.near(c.rtt_seq, c.snd_una);
+  a.near(c.cwnd_usage_seq, c.snd_una);
+  a.near(c.high_seq, c.snd_una);
+  a(c.snd_wnd);
+  a.near(c.max_window, c.snd_wnd);
+  a(c.rcv_wnd);
+  a.near(c.rcv_ssthresh, c.rcv_wnd);
+  a.near(c.window_clamp, c.rcv_ssthresh);
+  a(c.mss_cache);
+  a.near(c.advmss, c.mss_cache);
+  a.near(c.pmtu_cookie, c.mss_cache);
+  a(c.scaling_ratio);
+}
+
+template <class A>
+void visit_options(A& a, Conn& c) {
+  auto& o = c.rx_opt;
+  uint32_t flags = (o.tstamp_ok ? 1u : 0) | (o.wscale_ok ? 2u : 0) | (o.sack_ok ? 4u : 0) | (o.dsack_seen ? 8u : 0) |
+                   (o.saw_tstamp ? 16u : 0) | (c.cc_initialized ? 32u : 0) | (c.rate_app_limited ? 64u : 0) |
+                   (c.is_cwnd_limited ? 128u : 0) | (c.syn_data ? 256u : 0) | (c.syn_data_acked ? 512u : 0) |
+                   (c.is_passive ? 1024u : 0) | (c.ecn_ok ? 2048u : 0) | (c.fastopen_client_fail ? 4096u : 0) |
+                   (c.rack.dsack_seen ? 8192u : 0);
+  a(flags);
+  o.tstamp_ok = flags & 1;
+  o.wscale_ok = flags & 2;
+  o.sack_ok = flags & 4;
+  o.dsack_seen = flags & 8;
+  o.saw_tstamp = flags & 16;
+  c.cc_initialized = flags & 32;
+  c.rate_app_limited = flags & 64;
+  c.is_cwnd_limited = flags & 128;
+  c.syn_data = flags & 256;
+  c.syn_data_acked = flags & 512;
+  c.is_passive = flags & 1024;
+  c.ecn_ok = flags & 2048;
+  c.fastopen_client_fail = flags & 4096;
+  c.rack.dsack_seen = flags & 8192;
+  a(o.snd_wscale);
+  a(o.rcv_wscale);
+  a.near(c.packed_clamp, c.mss_cache);
+  a(o.user_mss);
+  a(c.ecn_flags);
+  a(c.user_state);
+  a(c.nonagle);
+  if (!o.tstamp_ok) return;
+  a.raw(o.ts_recent);
+  a.near(o.rcv_tsval, o.ts_recent);
+  a.raw(c.tsoffset);
+  const uint32_t clock = c.jiffies() + c.tsoffset;
+  a.near(o.rcv_tsecr, clock);
+  a.near(c.rcv_rtt_last_tsecr, o.rcv_tsecr);
+  a.near(o.ts_recent_stamp, static_cast<uint32_t>(c.mstamp_us / 1000000));
+}
+
+template <class A>
+void visit_times(A& a, Conn& c) {
+  const uint32_t now = c.jiffies();
+  a.near(c.ack.lrcvtime, now);
+  a.near(c.lsndtime, now);
+  a.near(c.rcv_tstamp, now);
+  a.near(c.snd_cwnd_stamp, now);
+  a.near(c.rcv_rtt_time_us, c.mstamp_us);
+  a.near(c.rcvq_time_us, c.mstamp_us);
+  uint32_t has_oow = c.last_oow_ack_time != 0;
+  a(has_oow);
+  if (has_oow) a.near(c.last_oow_ack_time, now);
+  for (auto& s : c.rtt_min.s) {
+    a.near(s.at, now);
+    a.near(s.value, c.rtt_min.s[0].value == s.value && &s != &c.rtt_min.s[0] ? c.rtt_min.s[0].value : 0);
+  }
+}
+
+template <class A>
+void visit_receive(A& a, Conn& c) {
+  a(c.ack.quick);
+  a(c.ack.pingpong);
+  uint32_t ato_ms = static_cast<uint32_t>(c.ack.ato.ms());
+  a(ato_ms);
+  c.ack.ato = Duration::from_ms(ato_ms);
+  a(c.ack.last_seg_size);
+  a(c.ack.rcv_mss);
+  a(c.rcv_rtt_us);
+  a.near(c.rcv_rtt_seq, c.rcv_nxt);
+  a(c.rcvq_space);
+  a.near(c.rcvq_seq, c.rcv_nxt);
+  a(c.rcv_ooopack);
+}
+
+template <class A>
+void visit_send(A& a, Conn& c) {
+  a(c.srtt_us);
+  a(c.mdev_us);
+  a(c.rttvar_us);
+  a.near(c.mdev_max_us, c.rttvar_us);
+  uint32_t rto_ms = static_cast<uint32_t>(c.rto.ms());
+  a.near(rto_ms, ((c.srtt_us >> 3) + c.rttvar_us + 999) / 1000);
+  c.rto = Duration::from_ms(rto_ms);
+  a(c.retrans_stamp);
+  a(c.snd_cwnd);
+  a.near(c.snd_ssthresh, kInfiniteSsthresh);
+  a(c.snd_cwnd_cnt);
+  a.near(c.snd_cwnd_clamp, ~0u);
+  a(c.snd_cwnd_used);
+  a(c.prior_cwnd);
+  a(c.prior_ssthresh);
+  a(c.max_packets_out);
+  a(c.reordering);
+  a(c.reord_seen);
+  a(c.rack.reo_wnd_steps);
+  a(c.rack.reo_wnd_persist);
+  a(c.delivered);
+  a.near(c.rack.last_delivered, c.delivered);
+  a(c.delivered_ce);
+  a.near(c.app_limited, c.delivered);
+  a(c.lost);
+  a(c.rate_delivered);
+  a(c.rate_interval_us);
+  a(c.pacing_rate);
+  a.near(c.max_pacing_rate, ~uint64_t{0});
+  a(c.pacing_status);
+  a.raw(c.txhash);
+  a(c.flow_label);
+}
+
+template <class A>
+void visit_counters(A& a, Conn& c) {
+  a(c.bytes_received);
+  a(c.bytes_sent);
+  a.near(c.bytes_acked, c.bytes_sent);
+  a(c.bytes_retrans);
+  a(c.segs_in);
+  a.near(c.segs_out, c.segs_in);
+  a(c.data_segs_in);
+  a.near(c.data_segs_out, c.data_segs_in);
+  a(c.total_retrans);
+  a(c.dsack_dups);
+  a(c.timeout_rehash);
+  a(c.total_rto);
+  a(c.total_rto_recoveries);
+  a(c.total_rto_time);
+  for (auto& s : c.chrono_stat) a(s);
+}
+
+// The algorithm's private words: which are not zero, and those.
+template <class A>
+void visit_congestion(A& a, Conn& c) {
+  uint8_t index = c.cc_algorithm != nullptr ? cc::index_of(*c.cc_algorithm) : uint8_t{0};
+  a(index);
+  c.cc_algorithm = cc::at(index);
+  constexpr size_t kWords = sizeof(c.cc.bytes) / 4;
+  uint32_t words[kWords];
+  std::memcpy(words, c.cc.bytes, sizeof words);
+  uint32_t set = 0;
+  for (size_t i = 0; i < kWords; ++i) set |= (words[i] != 0 ? 1u : 0u) << i;
+  a(set);
+  for (size_t i = 0; i < kWords; ++i) {
+    if (set >> i & 1) a(words[i]);
+  }
+  std::memcpy(c.cc.bytes, words, sizeof words);
+}
+
+// c.mstamp_us is the moment to which times are relative.
+template <class A>
+void visit(A& a, Conn& c) {
+  a(c.mstamp_us);
+  c.packed_clamp = c.rx_opt.mss_clamp;
+  visit_sequence(a, c);
+  visit_options(a, c);
+  c.rx_opt.mss_clamp = static_cast<uint16_t>(c.packed_clamp);
+  visit_times(a, c);
+  visit_receive(a, c);
+  visit_send(a, c);
+  visit_counters(a, c);
+  visit_congestion(a, c);
+}
+
+// What follows from what was read.
+void complete(Conn& c) {
+  c.copied_seq = c.rcv_nxt;
+  c.snd_nxt = c.write_seq = c.snd_sml = c.snd_up = c.snd_una;
+  c.undo_retrans = -1;
+  c.tcp_header_len = static_cast<uint16_t>(wire::kTcpHeaderBytes + (c.rx_opt.tstamp_ok ? 12 : 0));
+}
+
+constexpr size_t kScratch = 1024;  // more than all numbers at their longest
+
+// Conn has no default values that cost much; it is made anew and filled.
+void read_record(const Dormant& d, Conn& c) {
+  Unpacker in(d.bytes);
+  visit(in, c);
+  complete(c);
+}
+
+bool has_nothing_under_way(const Conn& c) {
+  return c.packets_out == 0 && !c.has_unsent() && c.receive_queue.is_empty() && c.out_of_order.is_empty() &&
+         c.rcv_nxt == c.copied_seq && c.snd_nxt == c.snd_una && c.write_seq == c.snd_una && c.rmem_alloc == 0 &&
+         c.ack.pending == 0 && c.compressed_ack == 0 && c.urg_data == 0 && !c.urg_mode;
+}
+
+bool has_no_deadline(const Conn& c) {
+  const Deadlines& d = c.deadlines;
+  return d.loss_kind == LossTimer::kNone && d.delack == Time::never() && d.pacing == Time::never() &&
+         d.compressed_ack == Time::never();
+}
+
+}  // namespace
+
+DormantSlabs::DormantSlabs() {
+  for (size_t i = 0; i < kCount; ++i) slabs_[i] = std::make_unique<SlabBase>("tcp_dormant", (i + 1) * kStep, 8);
+}
+
+Dormant* DormantSlabs::make(size_t bytes) {
+  const size_t need = offsetof(Dormant, bytes) + bytes;
+  const size_t i = (need + kStep - 1) / kStep - 1;
+  if (i >= kCount) return nullptr;
+  auto* d = static_cast<Dormant*>(slabs_[i]->alloc_raw());
+  if (d == nullptr) return nullptr;
+  d->size = static_cast<uint16_t>(bytes);
+  d->slab = static_cast<uint8_t>(i);
+  return d;
+}
+
+void DormantSlabs::free(Dormant* d) { slabs_[d->slab]->free_raw(d); }
+
+size_t DormantSlabs::in_use() const {
+  size_t n = 0;
+  for (const auto& s : slabs_) n += s->in_use();
+  return n;
+}
+
+size_t DormantSlabs::bytes() const {
+  size_t n = 0;
+  for (const auto& s : slabs_) n += s->bytes();
+  return n;
+}
+
+size_t DormantSlabs::trim() {
+  size_t n = 0;
+  for (const auto& s : slabs_) n += s->trim();
+  return n;
+}
+
+bool may_sleep(const Conn& c) {
+  const bool is_plain = c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
+                        c.sk.soft_error == 0 && !c.orphan && !c.in_accept_queue.is_linked() &&
+                        c.saved_syn == nullptr && !c.repair && !c.defer_connect;
+  const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
+                       c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack &&
+                       c.chrono_type == 0 && c.hystart_exit == 0 && c.sk.backlog.load(std::memory_order_relaxed) == nullptr;
+  return is_plain && is_calm && has_nothing_under_way(c) && has_no_deadline(c);
+}
+
+bool try_sleep(Conn& c) {
+  if (!may_sleep(c)) return false;
+  TcpSock& s = c.sk;
+  if (c.cc_algorithm->settle != nullptr) c.cc_algorithm->settle(c);
+  uint8_t scratch[kScratch];
+  Packer out(scratch);
+  visit(out, c);
+  const auto size = static_cast<size_t>(out.end() - scratch);
+  Dormant* d = c.tcp.dormants.make(size);
+  if (d == nullptr) return false;
+  std::memcpy(d->bytes, scratch, size);
+  keep_wheel_for(s, c.deadlines.keepalive);
+  if (c.send_page != nullptr) PacketPool::unref(c.send_page);
+  c.send_page = nullptr;
+  s.dormant = d;
+  s.conn = nullptr;
+  c.tcp.conns.destroy(&c);
+  return true;
+}
+
+Conn* wake(TcpSock& s) {
+  if (s.conn != nullptr || s.dormant == nullptr) return s.conn;
+  Tcp& tcp = *s.tcp;
+  Conn* c = tcp.conns.create(tcp, s);
+  if (c == nullptr) return nullptr;
+  read_record(*s.dormant, *c);
+  tcp.dormants.free(s.dormant);
+  s.dormant = nullptr;
+  s.conn = c;
+  c->deadlines.keepalive = s.timer.expires;
+  c->wheel_at = s.timer.expires;
+  refresh_time(*c);
+  return c;
+}
+
+void look_at(TcpSock& s, void (*f)(void*, const Conn&), void* context) {
+  if (s.conn != nullptr) {
+    f(context, *s.conn);
+  } else if (s.dormant != nullptr) {
+    Conn c(*s.tcp, s);
+    read_record(*s.dormant, c);
+    c.deadlines.keepalive = s.timer.expires;
+    refresh_time(c);
+    f(context, c);
+  }
+}
+
+void forget_dormant(TcpSock& s) {
+  if (s.dormant != nullptr) s.tcp->dormants.free(s.dormant);
+  s.dormant = nullptr;
+}
+
+}  // namespace leat::tcp
