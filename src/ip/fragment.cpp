@@ -73,10 +73,14 @@ uint64_t Reassembly::memory() const {
   return memory_;
 }
 
+uint32_t& Reassembly::seen_of(const IpAddress& peer) {
+  return peers_[siphash(key_, ByteView(peer.bytes(), 16)) % kPeers];
+}
+
 // The peer's fragments since this queue last grew (Linux's ip_frag_too_far). A collision of two peers only makes the
 // distance look longer.
 bool Reassembly::is_too_distant(Queue& q, uint32_t max_dist) {
-  uint32_t& seen = peers_[siphash(key_, ByteView(q.key.src.bytes(), 16)) % kPeers];
+  uint32_t& seen = seen_of(q.key.src);
   const uint32_t before = q.peer_count;
   q.peer_count = ++seen;
   return max_dist != 0 && q.count != 0 && seen - before > max_dist;
@@ -87,53 +91,60 @@ bool Reassembly::is_too_distant(Queue& q, uint32_t max_dist) {
 Reassembly::Result Reassembly::add(PacketPtr packet, const Fragment& f, const Limits& limits, Time now) {
   Guard guard(lock_);
   Result result;
-  auto fail = [&](Queue* q, Outcome outcome) {
-    if (q != nullptr) destroy(q);
-    result.outcome = outcome;
-    return std::move(result);
-  };
-  if (memory_ > limits.high_thresh) return fail(nullptr, Outcome::kNoMemory);
-  Queue* q = find(f.key);
-  if (q != nullptr && is_too_distant(*q, limits.max_dist)) {
-    destroy(q);
-    q = nullptr;
-    result.restarted = true;
-  }
+  Queue* q = memory_ > limits.high_thresh ? nullptr : find_or_begin(f.key, limits, now, result.restarted);
   if (q == nullptr) {
-    q = create(f.key, now + limits.timeout);
-    if (q == nullptr) return fail(nullptr, Outcome::kNoMemory);
-    q->peer_count = peers_[siphash(key_, ByteView(f.key.src.bytes(), 16)) % kPeers];
-    if (!result.restarted) (void)is_too_distant(*q, 0);
-  }
-  const uint32_t end = f.offset + packet->length;
-  if (end > max_payload(f.key, f.header_bytes)) return fail(q, Outcome::kTooBig);
-  if (q->count >= kMaxPieces) return fail(q, Outcome::kInvalid);
-  if (const Outcome o = note_length(*q, f, end); o != Outcome::kQueued) return fail(q, o);
-  const Outcome placed = place(*q, packet.get(), f.offset, end);
-  if (placed == Outcome::kDuplicate) {
-    result.outcome = placed;
+    result.outcome = Outcome::kNoMemory;
     return result;
   }
-  if (placed != Outcome::kQueued) return fail(q, placed);
-  Packet* p = packet.release();
-  q->memory += p->truesize;
-  memory_ += p->truesize;
-  ++q->count;
-  q->have += end - f.offset;
-  q->ecn_seen |= static_cast<uint8_t>(1 << (f.ecn & 3));
-  q->ifindex = p->ifindex;
-  if (f.offset == 0) {
-    q->header_bytes = f.header_bytes;
-    q->name_offset = f.name_offset;
+  result.outcome = take(*q, packet, f);
+  switch (result.outcome) {
+    case Outcome::kQueued:
+    case Outcome::kDuplicate:
+      return result;
+    case Outcome::kComplete:
+      finish(*q, result);
+      break;
+    default:
+      break;
   }
-  if (!q->has_last || q->have != q->end) return result;
-  if (q->end > max_payload(q->key, q->header_bytes)) return fail(q, Outcome::kTooBig);
-  constexpr uint8_t kNotEct = 1, kCe = 8;
-  if ((q->ecn_seen & kNotEct) != 0 && (q->ecn_seen & kCe) != 0) return fail(q, Outcome::kBadEcn);
-  Result done = finish(*q);
-  done.restarted = result.restarted;
   destroy(q);
-  return done;
+  return result;
+}
+
+Reassembly::Queue* Reassembly::find_or_begin(const FragmentKey& key, const Limits& limits, Time now, bool& restarted) {
+  Queue* q = find(key);
+  if (q != nullptr && !is_too_distant(*q, limits.max_dist)) return q;
+  restarted = q != nullptr;
+  if (restarted) destroy(q);
+  q = create(key, now + limits.timeout);
+  if (q == nullptr) return nullptr;
+  uint32_t& seen = seen_of(key.src);
+  q->peer_count = restarted ? seen : ++seen;
+  return q;
+}
+
+Reassembly::Outcome Reassembly::take(Queue& q, PacketPtr& packet, const Fragment& f) {
+  const uint32_t end = f.offset + packet->length;
+  if (end > max_payload(f.key, f.header_bytes)) return Outcome::kTooBig;
+  if (q.count >= kMaxPieces) return Outcome::kInvalid;
+  if (const Outcome o = note_length(q, f, end); o != Outcome::kQueued) return o;
+  if (const Outcome o = place(q, packet.get(), f.offset, end); o != Outcome::kQueued) return o;
+  const Packet* p = packet.release();
+  q.memory += p->truesize;
+  memory_ += p->truesize;
+  ++q.count;
+  q.have += end - f.offset;
+  q.ecn_seen |= static_cast<uint8_t>(1 << (f.ecn & 3));
+  q.ifindex = p->ifindex;
+  if (f.offset == 0) {
+    q.header_bytes = f.header_bytes;
+    q.name_offset = f.name_offset;
+  }
+  if (!q.has_last || q.have != q.end) return Outcome::kQueued;
+  if (q.end > max_payload(q.key, q.header_bytes)) return Outcome::kTooBig;
+  constexpr uint8_t kNotEct = 1, kCe = 8;
+  const bool is_mixed = (q.ecn_seen & kNotEct) != 0 && (q.ecn_seen & kCe) != 0;
+  return is_mixed ? Outcome::kBadEcn : Outcome::kComplete;
 }
 
 // The end of the datagram is fixed by its last piece; nothing may contradict it.
@@ -174,9 +185,7 @@ Reassembly::Outcome Reassembly::place(Queue& q, Packet* packet, uint32_t offset,
 }
 
 // The first piece with its header, the others chained behind it. A piece's length counts what hangs on it.
-Reassembly::Result Reassembly::finish(Queue& q) {
-  Result r;
-  r.outcome = Outcome::kComplete;
+void Reassembly::finish(Queue& q, Result& r) {
   r.payload = q.end;
   r.header_bytes = q.header_bytes;
   r.name_offset = q.name_offset;
@@ -197,7 +206,6 @@ Reassembly::Result Reassembly::finish(Queue& q) {
   chain->truesize = truesize;
   chain->push(q.header_bytes);
   chain->checksum = Checksum::kNone;
-  return r;
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------

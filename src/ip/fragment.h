@@ -115,10 +115,13 @@ class Reassembly {
   Queue* find(const FragmentKey& k) const;
   Queue* create(const FragmentKey& k, Time expires);
   void destroy(Queue* q);
+  uint32_t& seen_of(const IpAddress& peer);
   bool is_too_distant(Queue& q, uint32_t max_dist);
+  Queue* find_or_begin(const FragmentKey& key, const Limits& limits, Time now, bool& restarted);
+  Outcome take(Queue& q, PacketPtr& packet, const Fragment& f);  // packet is moved from when it was placed
   static Outcome note_length(Queue& q, const Fragment& f, uint32_t end);
   static Outcome place(Queue& q, Packet* packet, uint32_t offset, uint32_t end);
-  static Result finish(Queue& q);
+  static void finish(Queue& q, Result& r);
 
   Slab<Queue> slab_;
   const SipKey key_;

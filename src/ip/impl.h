@@ -89,8 +89,10 @@ struct Ip::Impl {
   Result<void> output(PacketPtr packet, const Route& route, const SendParams& params);
   Result<void> output_v4(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
   Result<void> output_v6(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
-  Result<void> fragment_v4(PacketPtr packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu);
-  Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu);
+  Result<void> fragment_v4(PacketPtr packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu,
+                           bool loops);
+  Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu,
+                           bool loops);
   Result<void> output_segments(PacketPtr packet, const Route& route, const SendParams& params);
   PacketPtr with_headroom(PacketPtr packet, uint32_t bytes);
   uint32_t effective_mtu(const Route& route, const SendParams& params) const;

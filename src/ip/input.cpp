@@ -120,6 +120,7 @@ bool Ip::Impl::deliver_to_transport(PacketPtr& packet, const PacketInfo& info) {
 
 void Ip::Impl::discard(PacketPtr packet, DropReason why) {
   ns.drop(why);
+  if (why != DropReason::kUnhandledProto) return;
   if (Netif* n = netif(packet->ifindex); n != nullptr) NetifCounters::add(n->counters().rx_dropped, 1);
 }
 

@@ -27,8 +27,8 @@ Ip::~Ip() = default;
 
 uint16_t Ip::add_interface(std::string name, std::unique_ptr<Link> link) {
   Guard guard(impl_->config_lock);
+  if (impl_->owned.size() + 1 >= Impl::kMaxInterfaces) return 0;
   const auto ifindex = static_cast<uint16_t>(impl_->owned.size() + 1);
-  LEAT_CHECK(ifindex < Impl::kMaxInterfaces);
   impl_->owned.push_back(std::make_unique<Netif>(ifindex, std::move(name), std::move(link)));
   Netif* n = impl_->owned.back().get();
   impl_->interfaces[ifindex].store(n, std::memory_order_release);

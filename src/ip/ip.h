@@ -120,7 +120,7 @@ class Ip {
   ~Ip();
 
   // --- configuration -------------------------------------------------------------------------------------------
-  uint16_t add_interface(std::string name, std::unique_ptr<Link> link);  // ifindex, from 1; 1 is lo by convention
+  uint16_t add_interface(std::string name, std::unique_ptr<Link> link);  // ifindex, from 1; 1 is lo by convention; 0: full
   Result<void> add_address(uint16_t ifindex, const Cidr& cidr);          // and its on-link route; EEXIST, ENODEV
   Result<void> remove_address(uint16_t ifindex, const Cidr& cidr);
   Result<void> add_route(const RouteSpec& r);                            // same destination and metric: replaced

@@ -60,11 +60,12 @@ NeighbourTable::Entry* NeighbourTable::find(uint16_t ifindex, const IpAddress& a
   return nullptr;
 }
 
-// Of the least recently used entries the first that nobody waits for. The search is short: what is being resolved is
+// Of the least recently used entries the first that nobody waits for and nobody has used lately. The search is short: what is being resolved is
 // at most a few seconds old, and a flood of such entries is what the bound is for.
-bool NeighbourTable::make_room() {
+bool NeighbourTable::make_room(Time unused_since) {
   int looked_at = 0;
   for (Entry* e = core_->lru.front(); e != nullptr && looked_at < 64; e = core_->lru.next(e), ++looked_at) {
+    if (e->used > unused_since) return false;
     if (e->state == NeighbourState::kIncomplete || e->state == NeighbourState::kPermanent) continue;
     destroy(e);
     return true;
@@ -73,7 +74,11 @@ bool NeighbourTable::make_room() {
 }
 
 NeighbourTable::Entry* NeighbourTable::create(uint16_t ifindex, const IpAddress& address, Time now) {
-  if (size() >= config_.gc_thresh3() && !make_room()) return nullptr;
+  if (size() >= config_.gc_thresh3()) {
+    if (!make_room(now)) return nullptr;
+  } else if (size() >= config_.gc_thresh2()) {
+    make_room(now - Duration::from_s(5));  // Linux's: above the second threshold five seconds are long enough
+  }
   Entry* e = core_->slab.create();
   if (e == nullptr) return nullptr;
   e->ifindex = ifindex;

@@ -39,6 +39,7 @@ enum class NeighbourState : uint8_t { kIncomplete, kReachable, kStale, kDelay, k
 // net.ipv4.neigh.default or net.ipv6.neigh.default, read when they are needed.
 struct NeighbourConfig {
   const Tunable& gc_thresh1_;
+  const Tunable& gc_thresh2_;
   const Tunable& gc_thresh3_;
   const Tunable& unres_qlen_bytes_;
   const Tunable& mcast_solicit_;
@@ -49,16 +50,17 @@ struct NeighbourConfig {
   const Tunable& gc_stale_time_;
 
   static NeighbourConfig for_ipv4(const Sysctls& s) {
-    return {s.neigh_gc_thresh1,      s.neigh_gc_thresh3,    s.neigh_unres_qlen_bytes,
+    return {s.neigh_gc_thresh1,      s.neigh_gc_thresh2,    s.neigh_gc_thresh3,    s.neigh_unres_qlen_bytes,
             s.neigh_mcast_solicit,   s.neigh_ucast_solicit, s.neigh_retrans_time_ms,
             s.neigh_base_reachable_time_ms, s.neigh_delay_first_probe_time, s.neigh_gc_stale_time};
   }
   static NeighbourConfig for_ipv6(const Sysctls& s) {
-    return {s.ipv6_neigh_gc_thresh1,      s.ipv6_neigh_gc_thresh3,    s.ipv6_neigh_unres_qlen_bytes,
+    return {s.ipv6_neigh_gc_thresh1,      s.ipv6_neigh_gc_thresh2,    s.ipv6_neigh_gc_thresh3,    s.ipv6_neigh_unres_qlen_bytes,
             s.ipv6_neigh_mcast_solicit,   s.ipv6_neigh_ucast_solicit, s.ipv6_neigh_retrans_time_ms,
             s.ipv6_neigh_base_reachable_time_ms, s.ipv6_neigh_delay_first_probe_time, s.ipv6_neigh_gc_stale_time};
   }
   size_t gc_thresh1() const { return gc_thresh1_.as<size_t>(); }
+  size_t gc_thresh2() const { return gc_thresh2_.as<size_t>(); }
   size_t gc_thresh3() const { return gc_thresh3_.as<size_t>(); }
   uint32_t unres_qlen_bytes() const { return unres_qlen_bytes_.as<uint32_t>(); }
   uint32_t mcast_solicit() const { return mcast_solicit_.as<uint32_t>(); }
@@ -132,7 +134,7 @@ class NeighbourTable {
 
   Entry* find(uint16_t ifindex, const IpAddress& address) const;
   Entry* create(uint16_t ifindex, const IpAddress& address, Time now);
-  bool make_room();
+  bool make_room(Time unused_since);
   void destroy(Entry* e);
   size_t bucket_of(uint16_t ifindex, const IpAddress& address) const;
 

@@ -69,15 +69,16 @@ Result<void> Ip::Impl::output_v4(PacketPtr packet, const Route& r, const SendPar
   h.src = params.src;
   h.dst = params.dst;
   h.id = ids.reserve(h.src, h.dst, h.protocol, std::max<uint32_t>(packet->gso_segs, 1), now());
+  const bool loops = r.is_multicast ? params.multicast_loop : r.is_broadcast;
   if (packet->gso_size == 0 && total > mtu) {
-    if (!params.dont_fragment) return fragment_v4(std::move(packet), r, h, mtu);
+    if (!params.dont_fragment) return fragment_v4(std::move(packet), r, h, mtu, loops);
     count(Mib::IpFragFails);
     return err(EMSGSIZE);
   }
   wire::emit_ipv4(h, {packet->push(wire::kIpv4HeaderBytes), wire::kIpv4HeaderBytes});
   packet->set_network_header();
   packet->ethertype = wire::kEthertypeIpv4;
-  if (r.is_multicast ? params.multicast_loop : r.is_broadcast) loop_group(*packet, r, h.dst);
+  if (loops) loop_group(*packet, r, h.dst);
   return finish_output(std::move(packet), r, h.src, h.dst);
 }
 
@@ -91,7 +92,7 @@ Result<void> Ip::Impl::output_v6(PacketPtr packet, const Route& r, const SendPar
   h.src = params.src;
   h.dst = params.dst;
   if (packet->gso_size == 0 && packet->length + wire::kIpv6HeaderBytes > mtu) {
-    if (!params.dont_fragment) return fragment_v6(std::move(packet), r, h, mtu);
+    if (!params.dont_fragment) return fragment_v6(std::move(packet), r, h, mtu, r.is_multicast && params.multicast_loop);
     count(Mib::Ip6FragFails);
     return err(EMSGSIZE);
   }
@@ -134,7 +135,8 @@ Result<void> Ip::Impl::output_segments(PacketPtr packet, const Route& r, const S
   return result;
 }
 
-Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire::Ipv4Header& header, uint32_t mtu) {
+Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire::Ipv4Header& header, uint32_t mtu,
+                                   bool loops) {
   if (mtu < 68 || !leat::complete_checksum(*packet)) return err(EMSGSIZE);
   const uint32_t room = (mtu - wire::kIpv4HeaderBytes) & ~7u;
   Result<void> result;
@@ -156,7 +158,7 @@ Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire:
     f->mark = packet->mark;
     f->priority = packet->priority;
     count(Mib::IpFragCreates);
-    if (r.is_multicast || r.is_broadcast) loop_group(*f, r, h.dst);
+    if (loops) loop_group(*f, r, h.dst);
     const Result<void> sent = finish_output(std::move(f), r, h.src, h.dst);
     if (!sent) result = sent;
   }
@@ -164,7 +166,8 @@ Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire:
   return result;
 }
 
-Result<void> Ip::Impl::fragment_v6(PacketPtr packet, const Route& r, const wire::Ipv6Header& header, uint32_t mtu) {
+Result<void> Ip::Impl::fragment_v6(PacketPtr packet, const Route& r, const wire::Ipv6Header& header, uint32_t mtu,
+                                   bool loops) {
   constexpr uint32_t kHeaders = wire::kIpv6HeaderBytes + wire::kIpv6FragmentHeaderBytes;
   if (mtu < 1280 || !leat::complete_checksum(*packet)) return err(EMSGSIZE);
   const uint32_t room = (mtu - kHeaders) & ~7u;
@@ -189,7 +192,7 @@ Result<void> Ip::Impl::fragment_v6(PacketPtr packet, const Route& r, const wire:
     f->mark = packet->mark;
     f->priority = packet->priority;
     count(Mib::Ip6FragCreates);
-    if (r.is_multicast) loop_group(*f, r, h.dst);
+    if (loops) loop_group(*f, r, h.dst);
     const Result<void> sent = finish_output(std::move(f), r, h.src, h.dst);
     if (!sent) result = sent;
   }
