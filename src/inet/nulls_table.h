@@ -12,11 +12,15 @@
 // Why nothing is missed: objects are inserted at the head of a chain only (also by replace), so a reader whose object
 // is reused in the same chain has that whole chain before it again. Growing moves the LAST object of a chain first:
 // it is linked into the new chain before the old one is cut before it, so an object that was there throughout is in
-// the old chain, or, for who finds the old one's end, already in the new one, which is read later.
+// the old chain, or, for who finds the old one's end, already in the new one, which is read later. A connection that
+// is replaced (request → connection → time-wait) is in two objects in turn: a reader between the head, where the
+// fresh one goes in, and the old one, which goes, would see neither; so replace() counts, and who found nothing looks
+// again if the count has changed.
 //
 // Writing: a bucket belongs to the first array in which it is not kMoved. Writers hold that head's lock bit.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -33,11 +37,12 @@
 
 namespace leat::inet {
 
-// What a test may do between two steps of a reader, and which of its two checks it may leave out, to show that they
+// What a test may do between two steps of a reader, and which of its checks it may leave out, to show that they
 // are needed. In the product there is none of it.
 struct NoReaderHooks {
   static constexpr bool kCheckEnd = true;        // the nulls value at the chain's end is the one expected
   static constexpr bool kCompareAgain = true;    // the tuple is compared once the reference is held
+  static constexpr bool kCheckReplaced = true;   // nothing was replaced while nothing was found
   static void on_object(const SockCommon*) {}    // a reader stands on this object and is about to look at it
   static void on_candidate(const SockCommon*) {} // its hash is right; no reference is held yet
 };
@@ -84,16 +89,13 @@ class NullsTable {
   }
 
   SockCommon* lookup(uint32_t hash, const FourTuple& t, uint16_t ifindex) const {
-    for (;;) {
-      const Array* a = current();
-      SockCommon* found = nullptr;
-      for (;;) {
-        const Walk w = walk(a, hash, t, ifindex, found);
-        if (w == Walk::kFound) return found;
-        if (w == Walk::kStrayed) break;
-        a = next_of(a);
-        if (a == nullptr) return nullptr;
-      }
+    const std::atomic<uint32_t>& replaced = replaced_[hash % kStripes];
+    for (uint32_t before = replaced.load(std::memory_order_acquire);;) {
+      SockCommon* found = look(hash, t, ifindex);
+      if (found != nullptr || !Hooks::kCheckReplaced) return found;
+      const uint32_t now = replaced.load(std::memory_order_acquire);
+      if (now == before) return nullptr;
+      before = now;
     }
   }
   void prefetch_head(uint32_t hash) const {
@@ -120,7 +122,7 @@ class NullsTable {
     if (free) {
       push_front(b, s);
       if (there != nullptr) {
-        unlink(b, there);
+        unlink_replaced(b, there);
         *replaced = there;
       }
     } else {
@@ -136,7 +138,7 @@ class NullsTable {
     if (was_there) {
       LEAT_CHECK(old->hash == fresh->hash);  // not the same tuple
       push_front(b, fresh);
-      unlink(b, old);
+      unlink_replaced(b, old);
     } else {
       fresh->hash = 0;
     }
@@ -181,6 +183,7 @@ class NullsTable {
 
  private:
   static constexpr uintptr_t kNulls = 1, kLock = 2, kMoved = 4 | kNulls;
+  static constexpr uint32_t kStripes = 256;  // of the counts of replacements, by hash
   static constexpr uint32_t kMaxBuckets = 1u << 30;
   static constexpr uint32_t kStepsAtLeast = 256, kStepsAtMost = 4096;  // buckets moved in a call of grow_if_needed
   using Head = std::atomic<uintptr_t>;
@@ -218,6 +221,20 @@ class NullsTable {
   }
 
   // ---- readers ----
+
+  SockCommon* look(uint32_t hash, const FourTuple& t, uint16_t ifindex) const {
+    for (;;) {
+      const Array* a = current();
+      SockCommon* found = nullptr;
+      for (;;) {
+        const Walk w = walk(a, hash, t, ifindex, found);
+        if (w == Walk::kFound) return found;
+        if (w == Walk::kStrayed) break;
+        a = next_of(a);
+        if (a == nullptr) return nullptr;
+      }
+    }
+  }
 
   Walk walk(const Array* a, uint32_t hash, const FourTuple& t, uint16_t ifindex, SockCommon*& found) const {
     const uint32_t bucket = hash & a->mask;
@@ -325,9 +342,14 @@ class NullsTable {
       while (before->chain != link(s)) before = object(before->chain);
       before->chain.store(after, std::memory_order_release);
     }
-    s->hash = 0;
     s->chain.store(0, std::memory_order_release);
+    s->hash = 0;
     count_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  // Who sees that `old` is gone sees the count of before; who had that count from the start saw the fresh one.
+  void unlink_replaced(Bucket& b, SockCommon* old) {
+    replaced_[old->hash % kStripes].fetch_add(1, std::memory_order_release);
+    unlink(b, old);
   }
   static SockCommon* find_locked(const Bucket& b, uint32_t hash, const FourTuple& t, uint16_t ifindex) {
     for (uintptr_t at = b.first; at != 0 && (at & kNulls) == 0; at = object(at)->chain) {
@@ -392,6 +414,7 @@ class NullsTable {
   std::atomic<Array*> current_{nullptr};
   Release release_ = nullptr;
   void* release_context_ = nullptr;
+  alignas(64) std::array<std::atomic<uint32_t>, kStripes> replaced_{};
   // Written with every change; readers stay off this line.
   alignas(64) std::atomic<size_t> count_{0};
   std::atomic<uint64_t> inserts_{0};

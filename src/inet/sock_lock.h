@@ -20,9 +20,7 @@ class [[nodiscard]] SockLock {
     for (;;) {
       process_backlog(s, drain);
       s.lock.unlock();
-      // Pairs with the fence in deliver(): either we see its packet or it gets the lock.
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (s.backlog.load(std::memory_order_relaxed) == nullptr || !s.lock.try_lock()) return;
+      if (is_backlog_empty(s) || !s.lock.try_lock()) return;
     }
   }
 
@@ -40,16 +38,21 @@ class [[nodiscard]] SockLock {
   // Leaves the packet to whoever holds the lock, who may by now be nobody but us.
   static void park(Sock& s, Packet* packet, Drain& drain) {
     push(s, packet);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     if (s.lock.try_lock()) release(s, drain);
   }
 
  private:
+  // Pairs with push(). Either we find its packet, or our write of nullptr over nullptr comes before its push, which
+  // then knows of our unlock and gets the lock. (Fences would say it too, but not to ThreadSanitizer.)
+  static bool is_backlog_empty(Sock& s) {
+    Packet* none = nullptr;
+    return s.backlog.compare_exchange_strong(none, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
   static void push(Sock& s, Packet* p) {
     Packet* head = s.backlog.load(std::memory_order_relaxed);
     do {
       p->node.next = reinterpret_cast<ListNode*>(head);
-    } while (!s.backlog.compare_exchange_weak(head, p, std::memory_order_release, std::memory_order_relaxed));
+    } while (!s.backlog.compare_exchange_weak(head, p, std::memory_order_acq_rel, std::memory_order_relaxed));
   }
   static void process_backlog(Sock& s, Drain& drain) {
     while (Packet* last = s.backlog.exchange(nullptr, std::memory_order_acquire)) {

@@ -1,4 +1,4 @@
-// The two checks of a reader, each shown to be needed: an interleaving that is right with it and wrong without it.
+// The checks of a reader, each shown to be needed: an interleaving that is right with it and wrong without it.
 #include "inet/nulls_table.h"
 
 #include <gtest/gtest.h>
@@ -11,10 +11,11 @@
 namespace leat::inet::test {
 namespace {
 
-template <bool CheckEnd, bool CompareAgain>
+template <bool CheckEnd, bool CompareAgain, bool CheckReplaced = true>
 struct TestHooks {
   static constexpr bool kCheckEnd = CheckEnd;
   static constexpr bool kCompareAgain = CompareAgain;
+  static constexpr bool kCheckReplaced = CheckReplaced;
   static inline std::function<void(const SockCommon*)> object, candidate;
   static void on_object(const SockCommon* s) { run(object, s); }
   static void on_candidate(const SockCommon* s) { run(candidate, s); }
@@ -121,6 +122,27 @@ TEST(NullsTable, AnObjectReusedInTheSameChainHasAllOfItBehindIt) {
   };
   EXPECT_EQ(s.lookup(s.of_second), nullptr);
   EXPECT_EQ(s.lookup(s.of_first), &s.second);
+}
+
+// The reader stands on the first when the second gives way to a fresh one, which goes in before the first.
+template <class Hooks>
+bool finds_fresh_behind_its_back() {
+  Scene<Hooks> s;
+  Sock4 fresh;
+  set_tuple(fresh, s.of_second);
+  Hooks::object = [&](const SockCommon* at) {
+    EXPECT_EQ(at, &s.first);
+    EXPECT_TRUE(s.table.replace(&s.second, &fresh));
+  };
+  return s.lookup(s.of_second) == &fresh;
+}
+
+TEST(NullsTable, AReplacedConnectionIsFoundAlsoBetweenTheTwoPlaces) {
+  EXPECT_TRUE((finds_fresh_behind_its_back<TestHooks<true, true>>()));
+}
+
+TEST(NullsTable, WithoutTheCountOfReplacementsItWouldBeMissed) {
+  EXPECT_FALSE((finds_fresh_behind_its_back<TestHooks<true, true, false>>()));
 }
 
 TEST(NullsTable, WhoeverLetsGoLastReleases) {
