@@ -40,8 +40,10 @@ struct Listener;
 struct TcpSock : inet::Sock {
   Tcp* tcp = nullptr;
   Conn* conn = nullptr;          // the state, unless it is written down in `dormant`: see wake()
-  Dormant* dormant = nullptr;
-  Listener* listener = nullptr;  // kListener
+  union {
+    Dormant* dormant = nullptr;  // kConnection
+    Listener* listener;          // kListener
+  };
   Timer timer;                   // one wheel timer for all deadlines of the connection
 };
 // With room for IPv6 addresses.

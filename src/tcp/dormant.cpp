@@ -3,7 +3,9 @@
 // every connection that may sleep (an empty queue, a zero), or follows from what it names (the route, header lengths).
 #include "tcp/dormant.h"
 
+#include <algorithm>
 #include <new>
+#include <utility>
 
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -63,6 +65,13 @@ class Unpacker {
   const uint8_t* p_;
 };
 
+// What update_pacing_rate would say now; most connections have just that.
+uint64_t usual_pacing_rate(Conn& c) {
+  const uint64_t kept = c.pacing_rate;
+  if (c.cc_algorithm != nullptr && c.cc_algorithm->cong_control == nullptr) update_pacing_rate(c);
+  return std::exchange(c.pacing_rate, kept);
+}
+
 template <class A>
 void visit_sequence(A& a, Conn& c) {
   a.raw(c.snd_una);
@@ -72,7 +81,6 @@ void visit_sequence(A& a, Conn& c) {
   a.near(c.pushed_seq, c.snd_una);
   a.near(c.rtt_seq, c.snd_una);
   a.near(c.cwnd_usage_seq, c.snd_una);
-  a.near(c.high_seq, c.snd_una);
   a(c.snd_wnd);
   a.near(c.max_window, c.snd_wnd);
   a(c.rcv_wnd);
@@ -91,7 +99,8 @@ void visit_options(A& a, Conn& c) {
                    (o.saw_tstamp ? 16u : 0) | (c.cc_initialized ? 32u : 0) | (c.rate_app_limited ? 64u : 0) |
                    (c.is_cwnd_limited ? 128u : 0) | (c.syn_data ? 256u : 0) | (c.syn_data_acked ? 512u : 0) |
                    (c.is_passive ? 1024u : 0) | (c.ecn_ok ? 2048u : 0) | (c.fastopen_client_fail ? 4096u : 0) |
-                   (c.rack.dsack_seen ? 8192u : 0);
+                   (c.rack.dsack_seen ? 8192u : 0) | static_cast<uint32_t>(o.snd_wscale) << 14 |
+                   static_cast<uint32_t>(o.rcv_wscale) << 18;
   a(flags);
   o.tstamp_ok = flags & 1;
   o.wscale_ok = flags & 2;
@@ -107,20 +116,18 @@ void visit_options(A& a, Conn& c) {
   c.ecn_ok = flags & 2048;
   c.fastopen_client_fail = flags & 4096;
   c.rack.dsack_seen = flags & 8192;
-  a(o.snd_wscale);
-  a(o.rcv_wscale);
+  o.snd_wscale = flags >> 14 & 15;
+  o.rcv_wscale = flags >> 18 & 15;
   a.near(c.packed_clamp, c.mss_cache);
-  a(o.user_mss);
-  a(c.ecn_flags);
-  a(c.user_state);
-  a(c.nonagle);
+  uint32_t modes = c.ecn_flags | static_cast<uint32_t>(c.user_state) << 4 | static_cast<uint32_t>(c.nonagle) << 6;
+  a(modes);
+  c.ecn_flags = modes & 15;
+  c.user_state = static_cast<UserState>(modes >> 4 & 3);
+  c.nonagle = modes >> 6 & 7;
   if (!o.tstamp_ok) return;
   a.raw(o.ts_recent);
-  a.near(o.rcv_tsval, o.ts_recent);
   a.raw(c.tsoffset);
-  const uint32_t clock = c.jiffies() + c.tsoffset;
-  a.near(o.rcv_tsecr, clock);
-  a.near(c.rcv_rtt_last_tsecr, o.rcv_tsecr);
+  a.near(c.rcv_rtt_last_tsecr, c.jiffies() + c.tsoffset);
   a.near(o.ts_recent_stamp, static_cast<uint32_t>(c.mstamp_us / 1000000));
 }
 
@@ -133,12 +140,18 @@ void visit_times(A& a, Conn& c) {
   a.near(c.snd_cwnd_stamp, now);
   a.near(c.rcv_rtt_time_us, c.mstamp_us);
   a.near(c.rcvq_time_us, c.mstamp_us);
-  uint32_t has_oow = c.last_oow_ack_time != 0;
-  a(has_oow);
-  if (has_oow) a.near(c.last_oow_ack_time, now);
-  for (auto& s : c.rtt_min.s) {
-    a.near(s.at, now);
-    a.near(s.value, c.rtt_min.s[0].value == s.value && &s != &c.rtt_min.s[0] ? c.rtt_min.s[0].value : 0);
+  auto& m = c.rtt_min.s;
+  uint32_t flags = (c.last_oow_ack_time != 0 ? 1u : 0) | (m[1].at == m[0].at && m[1].value == m[0].value ? 2u : 0) |
+                   (m[2].at == m[1].at && m[2].value == m[1].value ? 4u : 0);
+  a(flags);
+  if (flags & 1) a.near(c.last_oow_ack_time, now);
+  for (size_t i = 0; i < 3; ++i) {
+    if (i != 0 && (flags >> i & 1)) {
+      m[i] = m[i - 1];
+      continue;
+    }
+    a.near(m[i].at, now);
+    a(m[i].value);
   }
 }
 
@@ -149,13 +162,11 @@ void visit_receive(A& a, Conn& c) {
   uint32_t ato_ms = static_cast<uint32_t>(c.ack.ato.ms());
   a(ato_ms);
   c.ack.ato = Duration::from_ms(ato_ms);
-  a(c.ack.last_seg_size);
   a(c.ack.rcv_mss);
   a(c.rcv_rtt_us);
   a.near(c.rcv_rtt_seq, c.rcv_nxt);
   a(c.rcvq_space);
   a.near(c.rcvq_seq, c.rcv_nxt);
-  a(c.rcv_ooopack);
 }
 
 template <class A>
@@ -167,31 +178,14 @@ void visit_send(A& a, Conn& c) {
   uint32_t rto_ms = static_cast<uint32_t>(c.rto.ms());
   a.near(rto_ms, ((c.srtt_us >> 3) + c.rttvar_us + 999) / 1000);
   c.rto = Duration::from_ms(rto_ms);
-  a(c.retrans_stamp);
   a(c.snd_cwnd);
   a.near(c.snd_ssthresh, kInfiniteSsthresh);
-  a(c.snd_cwnd_cnt);
-  a.near(c.snd_cwnd_clamp, ~0u);
-  a(c.snd_cwnd_used);
-  a(c.prior_cwnd);
-  a(c.prior_ssthresh);
   a(c.max_packets_out);
   a(c.reordering);
-  a(c.reord_seen);
-  a(c.rack.reo_wnd_steps);
-  a(c.rack.reo_wnd_persist);
   a(c.delivered);
-  a.near(c.rack.last_delivered, c.delivered);
-  a(c.delivered_ce);
   a.near(c.app_limited, c.delivered);
-  a(c.lost);
   a(c.rate_delivered);
   a(c.rate_interval_us);
-  a(c.pacing_rate);
-  a.near(c.max_pacing_rate, ~uint64_t{0});
-  a(c.pacing_status);
-  a.raw(c.txhash);
-  a(c.flow_label);
 }
 
 template <class A>
@@ -199,18 +193,60 @@ void visit_counters(A& a, Conn& c) {
   a(c.bytes_received);
   a(c.bytes_sent);
   a.near(c.bytes_acked, c.bytes_sent);
-  a(c.bytes_retrans);
   a(c.segs_in);
   a.near(c.segs_out, c.segs_in);
   a(c.data_segs_in);
   a.near(c.data_segs_out, c.data_segs_in);
-  a(c.total_retrans);
-  a(c.dsack_dups);
-  a(c.timeout_rehash);
-  a(c.total_rto);
-  a(c.total_rto_recoveries);
-  a(c.total_rto_time);
-  for (auto& s : c.chrono_stat) a(s);
+}
+
+// What hardly any connection has: one bit says that it has the usual value.
+template <class A>
+void visit_rare(A& a, Conn& c) {
+  const uint64_t usual_rate = usual_pacing_rate(c);
+  const auto each = [&](auto&& f) {
+    f(c.pacing_rate, usual_rate);
+    f(c.max_pacing_rate, ~uint64_t{0});
+    f(c.pacing_status, uint8_t{0});
+    f(c.txhash, 0u);
+    f(c.flow_label, 0u);
+    f(c.retrans_stamp, 0u);
+    f(c.snd_cwnd_cnt, 0u);
+    f(c.snd_cwnd_clamp, ~0u);
+    f(c.snd_cwnd_used, 0u);
+    f(c.prior_cwnd, 0u);
+    f(c.prior_ssthresh, 0u);
+    f(c.reord_seen, 0u);
+    f(c.rack.reo_wnd_steps, uint8_t{1});
+    f(c.rack.reo_wnd_persist, uint8_t{0});
+    f(c.rack.last_delivered, 0u);
+    f(c.delivered_ce, 0u);
+    f(c.lost, 0u);
+    f(c.ack.last_seg_size, 0u);
+    f(c.rcv_ooopack, 0u);
+    f(c.rx_opt.user_mss, uint16_t{0});
+    f(c.bytes_retrans, uint64_t{0});
+    f(c.total_retrans, 0u);
+    f(c.dsack_dups, 0u);
+    f(c.timeout_rehash, 0u);
+    f(c.total_rto, uint16_t{0});
+    f(c.total_rto_recoveries, uint16_t{0});
+    f(c.total_rto_time, 0u);
+    f(c.chrono_stat[0], 0u);
+    f(c.chrono_stat[1], 0u);
+    f(c.chrono_stat[2], 0u);
+  };
+  uint32_t unusual = 0;
+  int i = 0;
+  each([&](auto& x, auto usual) { unusual |= (x != usual ? 1u : 0u) << i++; });
+  a(unusual);
+  i = 0;
+  each([&](auto& x, auto usual) {
+    if (unusual >> i++ & 1) {
+      a(x);
+    } else {
+      x = usual;
+    }
+  });
 }
 
 // The algorithm's private words: which are not zero, and those.
@@ -231,10 +267,11 @@ void visit_congestion(A& a, Conn& c) {
   std::memcpy(c.cc.bytes, words, sizeof words);
 }
 
-// c.mstamp_us is the moment to which times are relative.
+// c.mstamp_us is the moment to which times are relative: the last activity.
 template <class A>
 void visit(A& a, Conn& c) {
   a(c.mstamp_us);
+  visit_congestion(a, c);
   c.packed_clamp = c.rx_opt.mss_clamp;
   visit_sequence(a, c);
   visit_options(a, c);
@@ -243,13 +280,13 @@ void visit(A& a, Conn& c) {
   visit_receive(a, c);
   visit_send(a, c);
   visit_counters(a, c);
-  visit_congestion(a, c);
+  visit_rare(a, c);
 }
 
 // What follows from what was read.
 void complete(Conn& c) {
   c.copied_seq = c.rcv_nxt;
-  c.snd_nxt = c.write_seq = c.snd_sml = c.snd_up = c.snd_una;
+  c.snd_nxt = c.write_seq = c.snd_sml = c.snd_up = c.high_seq = c.snd_una;
   c.undo_retrans = -1;
   c.tcp_header_len = static_cast<uint16_t>(wire::kTcpHeaderBytes + (c.rx_opt.tstamp_ok ? 12 : 0));
 }
@@ -313,7 +350,7 @@ size_t DormantSlabs::trim() {
 }
 
 bool may_sleep(const Conn& c) {
-  const bool is_plain = c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
+  const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
                         c.sk.soft_error == 0 && !c.orphan && !c.in_accept_queue.is_linked() &&
                         c.saved_syn == nullptr && !c.repair && !c.defer_connect;
   const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
@@ -326,12 +363,19 @@ bool try_sleep(Conn& c) {
   if (!may_sleep(c)) return false;
   TcpSock& s = c.sk;
   if (c.cc_algorithm->settle != nullptr) c.cc_algorithm->settle(c);
+  const uint32_t now = c.jiffies();
+  const uint32_t idle_ms = std::min({now - c.lsndtime, now - c.ack.lrcvtime, now - c.rcv_tstamp});
+  c.mstamp_us -= std::min<uint64_t>(c.mstamp_us, uint64_t{idle_ms} * 1000);
+  if (!c.sk.addresses_are_v6) c.txhash = 0;  // only flow labels come of it
   uint8_t scratch[kScratch];
   Packer out(scratch);
   visit(out, c);
   const auto size = static_cast<size_t>(out.end() - scratch);
   Dormant* d = c.tcp.dormants.make(size);
-  if (d == nullptr) return false;
+  if (d == nullptr) {
+    refresh_time(c);
+    return false;
+  }
   std::memcpy(d->bytes, scratch, size);
   keep_wheel_for(s, c.deadlines.keepalive);
   if (c.send_page != nullptr) PacketPool::unref(c.send_page);

@@ -154,6 +154,11 @@ void Tcp::destroy_sock(TcpSock& s) {
     PacketPtr freed(p);
     p = next;
   }
+  if (is_dormant(s)) {
+    forget_dormant(s);
+  } else {
+    delete s.listener;
+  }
   if (s.conn != nullptr) {
     purge_queues(*s.conn);
     release_congestion(*s.conn);
@@ -161,8 +166,6 @@ void Tcp::destroy_sock(TcpSock& s) {
     conns.destroy(s.conn);
     s.conn = nullptr;
   }
-  forget_dormant(s);
-  delete s.listener;
   s.listener = nullptr;
   ports.release(s);
   inet::release_options(s);
@@ -262,6 +265,15 @@ Result<void> Tcp::destroy(TcpSock& s, int error) {
 void Tcp::end_turn() {
   established.grow_if_needed();
   listeners.reclaim();
+  // After a burst most of the memory of what was awake is free: once a second it is looked at, and given back.
+  const int64_t second = now().ns() / 1'000'000'000;
+  if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return;
+  constexpr size_t kWorthIt = 4u << 20;
+  const size_t idle = conns.bytes() - conns.in_use() * conns.object_size();
+  if (idle > kWorthIt && idle > conns.bytes() / 2) conns.trim();
+  const size_t free_records = dormants.bytes() - dormants.in_use() * DormantSlabs::kStep;
+  if (free_records > kWorthIt) dormants.trim();
+  if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
 }
 
 }  // namespace leat::tcp

@@ -101,6 +101,7 @@ class Tcp final : public ip::Transport {
   inet::SockOptions* default_options;  // what a socket is created with; shared until it changes one
   std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
   std::atomic<bool> paces_all{false};          // net.core.default_qdisc is fq
+  std::atomic<int64_t> trimmed_at{0};          // the second of the last look at free memory
   std::atomic<uint32_t> challenge_timestamp{0};
   std::atomic<uint32_t> challenge_count{0};
 

@@ -394,6 +394,8 @@ void arm_sleep(Conn& c) {
       c.ack.pending != 0 || !c.receive_queue.is_empty() || c.has_unsent()) {
     return;
   }
+  if (c.send_page != nullptr) PacketPool::unref(c.send_page);  // nothing is left in it
+  c.send_page = nullptr;
   c.deadlines.sleep = c.tcp.now() + kSleepAfter;
   update_wheel(c);
 }
