@@ -3,6 +3,12 @@
 function(leat_room name)
   cmake_parse_arguments(ROOM "HOST" "" "ROOMS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  # A folder with a CMakeLists.txt of its own is a program or an object of its own.
+  file(GLOB apart ${CMAKE_SOURCE_DIR}/src/${name}/*/CMakeLists.txt)
+  foreach(list ${apart})
+    cmake_path(GET list PARENT_PATH folder)
+    list(FILTER sources EXCLUDE REGEX "^${folder}/")
+  endforeach()
   if(NOT sources)
     add_library(leat_${name} INTERFACE)
     set(scope INTERFACE)

@@ -1,0 +1,93 @@
+#include "sim/stall_watch.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+
+#include "stack/stack_impl.h"
+#include "tcp/info.h"
+
+namespace leat::sim {
+namespace {
+
+constexpr Duration kLongestProbe = Duration::from_s(120);  // TCP_RTO_MAX
+// Timers count in milliseconds, some rounded up, and a delayed ACK may come between.
+constexpr Duration kSlack = Duration::from_ms(50);
+
+bool get_info(Socket& s, tcp::TcpInfo& info) {
+  socklen_t length = sizeof info;
+  return s.is_open() && s.stack().getsockopt(s.fd(), IPPROTO_TCP, TCP_INFO, &info, &length).has_value();
+}
+
+std::string ms(Duration d) { return std::to_string(d.ms()) + " ms"; }
+
+}  // namespace
+
+StallWatch::StallWatch(const Clock& clock, Exchange& sender, Exchange& receiver, const Options& options)
+    : clock_(clock), sender_(sender), receiver_(receiver), options_(options) {}
+
+void StallWatch::observe() {
+  if (!failure_.empty()) return;
+  const Seen seen = look();
+  if (!seen.is_busy || !last_.is_busy) {
+    begin_gap(seen);
+  } else {
+    if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) expired_ += last_.timeout;
+    repairs_lost_ += seen.lost_retransmissions - last_.lost_retransmissions;
+    longest_in_gap_ = std::max(longest_in_gap_, seen.timeout);
+    check_gap();
+    if (receiver_.receiver().received() != delivered_) begin_gap(seen);
+  }
+  if (seen.is_busy) check_silence(seen);
+  longest_timeout_ = std::max(longest_timeout_, seen.timeout);
+  last_ = seen;
+}
+
+StallWatch::Seen StallWatch::look() {
+  Seen seen;
+  tcp::TcpInfo info;
+  if (!get_info(sender_.socket(), info)) return seen;
+  seen.is_busy = info.unacked != 0 || info.notsent_bytes != 0;
+  seen.timeout = Duration::from_us(info.rto);
+  if (info.unacked == 0) seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestProbe));
+  seen.timeouts = info.total_rto;
+  seen.probes = info.probes;
+  seen.lost_retransmissions = sender_.host().stack().impl().ns.counter(Mib::TcpExtTCPLostRetransmit);
+  return seen;
+}
+
+void StallWatch::begin_gap(const Seen& seen) {
+  delivered_ = receiver_.receiver().received();
+  gap_began_ = clock_.now();
+  expired_ = {};
+  longest_in_gap_ = seen.timeout;
+  repairs_lost_ = 0;
+}
+
+void StallWatch::check_silence(const Seen& seen) {
+  Host& host = sender_.host();
+  const Time next = host.next_event();
+  const Duration allowed = seen.timeout + clock_.granularity() * 2 + kSlack;
+  if (next == Time::never()) return fail("no timer will ever wake the sender");
+  if (next - clock_.now() > allowed)
+    fail("the sender sleeps for " + ms(next - clock_.now()) + " with a time-out of " + ms(seen.timeout));
+}
+
+void StallWatch::check_gap() {
+  const Duration gap = clock_.now() - gap_began_;
+  longest_gap_ = std::max(longest_gap_, gap);
+  const Duration allowed = expired_ + longest_in_gap_ * static_cast<int64_t>(1 + repairs_lost_) + options_.round_trip +
+                           options_.pause + clock_.granularity() * 8 + kSlack;
+  if (gap > allowed)
+    fail("no new byte for " + ms(gap) + ", the time-outs allow " + ms(allowed) + " (expired " + ms(expired_) +
+         ", in force " + ms(longest_in_gap_) + ", lost retransmissions " + std::to_string(repairs_lost_) + ")");
+}
+
+void StallWatch::fail(const std::string& what) {
+  if (failure_.empty())
+    failure_ = sender_.host().name() + " to " + receiver_.host().name() + " after " + std::to_string(delivered_) +
+               " bytes: " + what;
+}
+
+}  // namespace leat::sim
