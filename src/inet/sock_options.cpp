@@ -19,6 +19,12 @@ SockOptions* copy_of(const SockOptions& from) {
   return o;
 }
 
+bool are_equal(const SockOptions& a, const SockOptions& b) {
+  constexpr size_t kSkip = sizeof(a.refs);
+  return std::memcmp(reinterpret_cast<const uint8_t*>(&a) + kSkip, reinterpret_cast<const uint8_t*>(&b) + kSkip,
+                     sizeof(SockOptions) - kSkip) == 0;
+}
+
 }  // namespace
 
 SockOptions* make_options() {
@@ -36,6 +42,26 @@ SockOptions* own_options(Sock& s) {
   put_options(s.options);
   s.options = fresh;
   return fresh;
+}
+
+OptionsCache::~OptionsCache() {
+  for (SockOptions* o : recent_) put_options(o);
+}
+
+void OptionsCache::unify(Sock& s) {
+  if (s.options == nullptr || s.options->refs.load(std::memory_order_acquire) != 1) return;
+  Guard guard(lock_);
+  for (SockOptions* known : recent_) {
+    if (known == nullptr || !are_equal(*known, *s.options)) continue;
+    put_options(s.options);
+    s.options = nullptr;
+    share_options(s, known);
+    return;
+  }
+  put_options(recent_[next_]);
+  recent_[next_] = s.options;
+  s.options->refs.fetch_add(1, std::memory_order_relaxed);
+  next_ = (next_ + 1) % kBlocks;
 }
 
 }  // namespace leat::inet

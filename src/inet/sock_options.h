@@ -22,4 +22,21 @@ inline void release_options(Sock& s) {
   s.options = nullptr;
 }
 
+// The blocks that were changed last: a million sockets with the same unusual option end up with one block.
+class OptionsCache {
+ public:
+  OptionsCache() = default;
+  ~OptionsCache();
+  OptionsCache(const OptionsCache&) = delete;
+  OptionsCache& operator=(const OptionsCache&) = delete;
+  // After a change: s shares a block of the same values if there is one here, or its own is kept here for others.
+  void unify(Sock& s);
+
+ private:
+  static constexpr size_t kBlocks = 8;
+  SpinLock lock_;
+  SockOptions* recent_[kBlocks] = {};
+  size_t next_ = 0;
+};
+
 }  // namespace leat::inet

@@ -56,6 +56,7 @@ Result<void> Tcp::set_option(TcpSock& s, int name, std::span<const uint8_t> valu
   if (c == nullptr) return err(ENOBUFS);
   refresh_time(*c);
   const auto done = set_by_row(*c, find_option(name), value);
+  options_cache.unify(s);
   flush_effects(*c);
   return done;
 }
@@ -165,6 +166,7 @@ void on_socket_option_changed(Conn& c, int name) {
 
 void Tcp::on_option_changed(TcpSock& s, int level, int name) {
   inet::SockLock lock(s, &drain_backlog);
+  options_cache.unify(s);
   Conn* awake = wake(s);
   if (awake == nullptr) return;  // no memory: it finds the new value when it wakes
   Conn& c = *awake;

@@ -13,6 +13,7 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "inet/ports.h"
+#include "inet/sock_options.h"
 #include "inet/tables.h"
 #include "ip/ip.h"
 #include "tcp/conn.h"
@@ -98,6 +99,7 @@ class Tcp final : public ip::Transport {
   SipKey isn_key;
   SipKey ts_key;
   SipKey syncookie_keys[2];
+  inet::OptionsCache options_cache;
   inet::SockOptions* default_options;  // what a socket is created with; shared until it changes one
   std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
   std::atomic<bool> paces_all{false};          // net.core.default_qdisc is fq
