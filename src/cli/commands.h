@@ -1,0 +1,55 @@
+// The verbs of the command. Each gives the exit code or throws Failure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/common_options.h"
+
+namespace leat::cli {
+
+struct ServeOptions {
+  CommonOptions common;
+  std::string directory = ".";
+  uint16_t port = 80;
+  bool writable = false;
+  bool verbose = false;
+};
+int serve(const ServeOptions& o);
+
+struct FetchOptions {
+  CommonOptions common;
+  std::string url;
+  std::string output;  // empty or "-": standard output
+  std::string sha256;
+  double timeout = 30;  // seconds without progress
+  bool quiet = false;
+};
+int fetch(const FetchOptions& o);
+
+struct NcOptions {
+  CommonOptions common;
+  std::string host;  // with -l: an address to bind
+  std::string port;
+  bool listen = false, udp = false, v4 = false, v6 = false, keep = false;
+  double quit = -1;     // seconds after the end of standard input; < 0: not before the peer
+  double timeout = 30;  // of connecting
+};
+int nc(const NcOptions& o);
+
+struct PingOptions {
+  CommonOptions common;
+  std::string host;
+  uint32_t count = 0;  // 0: until interrupted
+  double interval = 1, wait = 1;
+  uint32_t size = 56;
+  uint32_t ttl = 0;
+  bool v4 = false, v6 = false, quiet = false;
+};
+int ping(const PingOptions& o);
+
+// ss, nstat, sysctl, proc: the words behind the verb.
+int ask_running(const std::string& verb, std::vector<std::string> words);
+
+}  // namespace leat::cli

@@ -1,0 +1,29 @@
+// A line on the terminal that says how far a transfer is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "leat/time.h"
+
+namespace leat::cli {
+
+class Progress {
+ public:
+  Progress(std::string name, bool is_shown, Time start) : name_(std::move(name)), is_shown_(is_shown), start_(start) {}
+  // total 0: not known.
+  void update(uint64_t done, uint64_t total, Time now);
+  void clear();  // the line goes away
+
+ private:
+  std::string name_;
+  bool is_shown_;
+  Time start_;
+  Time last_;
+  bool is_drawn_ = false;
+};
+
+std::string bytes_text(double bytes);  // "1.5 MB"
+std::string rate_text(uint64_t bytes, Duration in);  // "123.4 MB/s"
+
+}  // namespace leat::cli

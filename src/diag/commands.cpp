@@ -1,0 +1,170 @@
+#include "diag/commands.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "diag/proc_net.h"
+#include "diag/ss.h"
+
+namespace leat::diag {
+namespace {
+
+constexpr int kUsage = 2;
+
+bool is_help(std::span<const std::string> words) {
+  return !words.empty() && (words[0] == "--help" || words[0] == "-h");
+}
+
+struct SysctlOptions {
+  bool all = false, names_only = false, values_only = false, quiet = false, writes = false;
+  std::vector<std::string> names;
+};
+
+bool parse_sysctl_options(std::span<const std::string> words, SysctlOptions& o, std::string& error) {
+  for (const std::string& word : words) {
+    if (!word.starts_with('-')) {
+      o.names.push_back(word);
+      continue;
+    }
+    for (char c : std::string_view(word).substr(1)) {
+      bool* flag = c == 'a'   ? &o.all
+                   : c == 'N' ? &o.names_only
+                   : c == 'n' ? &o.values_only
+                   : c == 'q' ? &o.quiet
+                   : c == 'w' ? &o.writes
+                              : nullptr;
+      if (flag == nullptr) {
+        error = "sysctl: there is no option " + word + " (leat sysctl --help)";
+        return false;
+      }
+      *flag = true;
+    }
+  }
+  return true;
+}
+
+std::string as_file(std::string name) {
+  for (char& c : name) {
+    if (c == '.') c = '/';
+  }
+  return "/proc/sys/" + name;
+}
+
+void show(Stack& stack, const SysctlOptions& o, const std::string& name, Answer& answer) {
+  const auto value = stack.get_sysctl(name);
+  if (!value) {
+    answer.error += fmt::format("sysctl: cannot stat {}: No such file or directory\n", as_file(name));
+    answer.status = 1;
+    return;
+  }
+  if (o.names_only) {
+    answer.out += name + "\n";
+  } else {
+    answer.out += o.values_only ? *value + "\n" : fmt::format("{} = {}\n", name, *value);
+  }
+}
+
+void write(Stack& stack, const SysctlOptions& o, const std::string& name, const std::string& value, Answer& answer) {
+  if (const auto ok = stack.set_sysctl(name, value); !ok) {
+    const bool is_unknown = ok.error() == Errno{ENOENT};
+    answer.error += is_unknown ? fmt::format("sysctl: cannot stat {}: No such file or directory\n", as_file(name))
+                               : fmt::format("sysctl: setting key \"{}\": {}\n", name, strerror(to_int(ok.error())));
+    answer.status = 1;
+  } else if (!o.quiet) {
+    answer.out += o.values_only ? value + "\n" : fmt::format("{} = {}\n", name, value);
+  }
+}
+
+std::string trim(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(" \t") - begin + 1));
+}
+
+}  // namespace
+
+Answer Commands::run(std::string_view verb, std::span<const std::string> words) {
+  if (verb == "ss") return ss(words);
+  if (verb == "nstat") return nstat(words);
+  if (verb == "sysctl") return sysctl(words);
+  if (verb == "proc") return proc(words);
+  return {kUsage, "", "there is no verb '" + std::string(verb.substr(0, 64)) + "'\n"};
+}
+
+Answer Commands::ss(std::span<const std::string> words) {
+  SsOptions o;
+  std::string error;
+  if (!parse_ss_options(words, o, error)) return {kUsage, "", error + "\n"};
+  if (o.help) return {0, ss_help(), ""};
+  if (o.summary) return {0, format_summary(totals(stack_)), ""};
+  if (!o.kill) return {0, format_sockets(o, snapshot(stack_)), ""};
+  return {0, format_sockets(o, destroy_sockets(stack_, [&](const SocketRow& r) { return is_wanted(o, r); })), ""};
+}
+
+Answer Commands::nstat(std::span<const std::string> words) {
+  NstatOptions o;
+  std::string error;
+  if (!parse_nstat_options(words, o, error)) return {kUsage, "", error + "\n"};
+  if (o.help) return {0, nstat_help(), ""};
+  return {0, format_nstat(o, stack_.counters(), history_), ""};
+}
+
+Answer Commands::sysctl(std::span<const std::string> words) {
+  if (is_help(words)) return {0, sysctl_help(), ""};
+  SysctlOptions o;
+  Answer answer;
+  if (!parse_sysctl_options(words, o, answer.error)) {
+    answer.error += "\n";
+    answer.status = kUsage;
+    return answer;
+  }
+  if (o.all || o.names.empty()) o.names = stack_.sysctl_names();
+  for (const std::string& word : o.names) {
+    const size_t equals = word.find('=');
+    if (equals != std::string::npos) {
+      write(stack_, o, trim(word.substr(0, equals)), trim(word.substr(equals + 1)), answer);
+    } else if (o.writes) {
+      answer.error += fmt::format("sysctl: \"{}\" must be of the form name=value\n", word);
+      answer.status = 1;
+    } else {
+      show(stack_, o, word, answer);
+    }
+  }
+  return answer;
+}
+
+Answer Commands::proc(std::span<const std::string> words) {
+  if (words.empty() || is_help(words)) return {0, proc_help(), ""};
+  Answer answer;
+  for (const std::string& path : words) {
+    std::string text;
+    if (read_proc(stack_, path, text)) {
+      answer.out += text;
+    } else {
+      answer.error += fmt::format("proc: there is no file '{}' (leat proc lists them)\n", path);
+      answer.status = 1;
+    }
+  }
+  return answer;
+}
+
+std::string sysctl_help() {
+  return "Usage: leat sysctl [-a] [-n] [-N] [-q] [-w] [NAME | NAME=VALUE]...\n"
+         "The settings of a leat that runs, under Linux's names; without a name: all.\n\n"
+         "  -n  values without names      -N  names without values      -q  silent when writing\n"
+         "  --control PATH, --name NAME   which leat; not needed when one runs alone\n\n"
+         "Examples:\n"
+         "  leat sysctl net.ipv4.tcp_congestion_control\n"
+         "  leat sysctl -w net.ipv4.tcp_sack=0\n";
+}
+
+std::string proc_help() {
+  std::string text =
+      "Usage: leat proc FILE...\n"
+      "Files of /proc for a leat that runs, as the kernel writes its own.\n\nFiles:";
+  for (std::string_view path : proc_files()) text += fmt::format(" {}", path);
+  return text + "\n\nExample:\n  leat proc net/sockstat\n";
+}
+
+}  // namespace leat::diag

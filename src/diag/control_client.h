@@ -1,0 +1,22 @@
+// The asking side of a control socket, and where control sockets lie: ${XDG_RUNTIME_DIR:-/tmp}/leat-<name>.sock.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "diag/commands.h"
+#include "leat/errno.h"
+
+namespace leat::diag {
+
+std::string control_path(std::string_view name);
+
+// The sockets of this user's leats that run and answer, by path.
+std::vector<std::string> find_instances();
+
+// Sends one request and waits for the answer, at most `timeout`. On failure `error` is one line that says what to do.
+Result<Answer> ask(const std::string& path, std::string_view verb, std::span<const std::string> words,
+                   std::string& error);
+
+}  // namespace leat::diag

@@ -1,0 +1,33 @@
+// ss(8) of a Stack: its columns, its options, its filters. Output is iproute2's, without the blanks at the ends of lines.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "diag/snapshot.h"
+#include "diag/ss_filter.h"
+
+namespace leat::diag {
+
+struct SsOptions {
+  bool tcp = false, udp = false;      // neither: both
+  bool v4 = false, v6 = false;        // neither: both
+  bool all = false, listening = false;
+  bool numeric = false, options = false, extended = false, memory = false, info = false, tos = false;
+  bool summary = false, no_header = false, one_line = false, kill = false, help = false, human = false;
+  uint32_t states = 0;  // state_bit()s that are shown
+  SsFilter filter;
+};
+
+// The words behind `ss`. On failure `error` is one line.
+bool parse_ss_options(std::span<const std::string> words, SsOptions& out, std::string& error);
+
+bool is_wanted(const SsOptions& options, const SocketRow& row);
+std::string format_sockets(const SsOptions& options, std::span<const SocketRow> rows);
+std::string format_summary(const SocketTotals& totals);
+// The line behind -i, with a blank before each field: " ts sack cubic wscale:7,7 rto:204 …".
+std::string format_tcp_info(const SocketRow& row, bool shows_options, bool is_human);
+std::string ss_help();
+
+}  // namespace leat::diag
