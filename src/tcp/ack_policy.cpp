@@ -1,6 +1,7 @@
 // When to acknowledge: quick at the start, then every second segment or after a delay that adapts to the session
 // (RFC 1122 §4.2.3.2, RFC 5681 §4.2), compressed while the queue has holes.
 #include <algorithm>
+#include <utility>
 
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -220,6 +221,32 @@ void ecn_accept_cwr(Conn& c, const Segment& seg) {
   if (seg.seq != seg.end_seq) c.ack.pending |= kAckNow;
 }
 
+namespace {
+
+void demand_cwr(Conn& c, bool on) {
+  c.ecn_flags = static_cast<uint8_t>(on ? c.ecn_flags | kEcnDemandCwr : c.ecn_flags & ~kEcnDemandCwr);
+}
+
+// RFC 8257 §3.2: each change of CE is told at once, after what was held back from before it.
+void echo_each_ce(Conn& c, bool is_ce) {
+  if (std::exchange(c.ce_changed, false)) {
+    if (c.ack.pending & kAckTimer) {
+      demand_cwr(c, !is_ce);
+      send_ack_for(c, c.ce_rcv_nxt);
+    }
+    c.ack.pending |= kAckNow;
+  }
+  demand_cwr(c, is_ce);
+}
+
+void tell_algorithm(Conn& c, bool is_ce) {
+  if (!(c.cc_algorithm->flags & cc::kNeedsEcn)) return;
+  cwnd_event(c, is_ce ? cc::Event::kEcnIsCe : cc::Event::kEcnNoCe);
+  if (c.cc_algorithm->flags & cc::kEchoesEachCe) echo_each_ce(c, is_ce);
+}
+
+}  // namespace
+
 // RFC 3168 §6.1.3: CE is echoed until CWR comes.
 void ecn_check_ce(Conn& c, uint8_t dsfield) {
   if (!(c.ecn_flags & kEcnOk)) return;
@@ -229,7 +256,7 @@ void ecn_check_ce(Conn& c, uint8_t dsfield) {
       if (c.ecn_flags & kEcnSeen) enter_quickack_mode(c, 2);
       break;
     case 3:
-      if (c.cc_algorithm->flags & cc::kNeedsEcn) cwnd_event(c, cc::Event::kEcnIsCe);
+      tell_algorithm(c, true);
       if (!(c.ecn_flags & kEcnDemandCwr)) {
         enter_quickack_mode(c, 2);
         c.ecn_flags |= kEcnDemandCwr;
@@ -237,10 +264,11 @@ void ecn_check_ce(Conn& c, uint8_t dsfield) {
       c.ecn_flags |= kEcnSeen;
       break;
     default:
-      if (c.cc_algorithm->flags & cc::kNeedsEcn) cwnd_event(c, cc::Event::kEcnNoCe);
+      tell_algorithm(c, false);
       c.ecn_flags |= kEcnSeen;
       break;
   }
+  c.ce_rcv_nxt = c.rcv_nxt;
 }
 
 }  // namespace leat::tcp

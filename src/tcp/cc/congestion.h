@@ -97,7 +97,8 @@ struct Sender {
   uint8_t pacing_status = 0;     // 0: none, 1: the algorithm or the user needs pacing
   bool is_cwnd_limited = false;
   bool ecn_ok = false;
-  bool receives_ce = false;      // the last data segment carried CE; kept for kEchoesEachCe
+  bool ce_changed = false;       // for kEchoesEachCe: kEcnIsCe after kEcnNoCe or the reverse; the pipeline clears it
+  Seq ce_rcv_nxt = 0;            // rcv_nxt after the data segment before the one that is being received
   uint8_t hystart_exit = 0;      // kHystart*, since the pipeline has counted and cleared it; at snd_cwnd == snd_ssthresh
   CaState ca_state = CaState::kOpen;
   uint32_t random = 0;           // a fresh random number a call that needs one (bbr's cycle phase)
@@ -127,7 +128,8 @@ struct AckSample {
 };
 
 inline constexpr uint8_t kNonRestricted = 1, kNeedsEcn = 2;
-inline constexpr uint8_t kEchoesEachCe = 4;  // as a receiver: CE packet by packet (RFC 8257 §3.2), not until CWR
+// As a receiver: CE packet by packet (RFC 8257 §3.2), not until CWR. Sets Sender::ce_changed on kEcnIsCe and kEcnNoCe.
+inline constexpr uint8_t kEchoesEachCe = 4;
 
 // One row of the registry. A nullptr means: nothing to do, but for ssthresh, undo_cwnd and one of cong_avoid and
 // cong_control, which are required.

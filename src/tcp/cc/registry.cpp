@@ -4,14 +4,16 @@
 namespace leat::tcp::cc {
 namespace {
 
-constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic, &kDctcp, &kVegas, &kWestwood};
+// The last ones have no name that a user could ask for: what others become.
+constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic, &kDctcp, &kVegas, &kWestwood, &kDctcpReno};
+constexpr size_t kHidden = 1;
 
 }  // namespace
 
-std::span<const Algorithm* const> available() { return kAlgorithms; }
+std::span<const Algorithm* const> available() { return std::span(kAlgorithms).first(std::size(kAlgorithms) - kHidden); }
 
 const Algorithm* find(std::string_view name) {
-  for (const Algorithm* a : kAlgorithms) {
+  for (const Algorithm* a : available()) {
     if (name == a->name) return a;
   }
   return nullptr;
