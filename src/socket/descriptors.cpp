@@ -44,7 +44,7 @@ void Sockets::put_file(File* f) {
 
 // Items that watch it go first; after that nobody but the transport knows the file.
 void Sockets::destroy_file(File* f) {
-  if (f->watches.load(std::memory_order_acquire) != nullptr) {
+  if (f->is_watched()) {
     Guard guard(links_);
     while (EpollItem* item = f->first_item())
       item->epoll->remove_item(*item);
@@ -127,7 +127,7 @@ Result<int> Sockets::fcntl(int fd, int command, long argument) {
       if ((argument & (O_ASYNC | O_DIRECT)) != 0) return err(EINVAL);  // there are no signals here
       const auto flags = static_cast<uint8_t>(((argument & O_NONBLOCK) != 0 ? kNonBlocking : 0) |
                                               ((argument & O_APPEND) != 0 ? kAppend : 0));
-      f->flags.store(static_cast<uint8_t>((f->flags & kConnecting) | flags));
+      f->flags.store(flags);
       return 0;
     }
     default:

@@ -77,7 +77,7 @@ Result<void> Epoll::modify(File& file, int fd, const epoll_event& event) {
   if ((event.events & EPOLLEXCLUSIVE) != 0 || (item->events & EPOLLEXCLUSIVE) != 0) return err(EINVAL);
   Guard guard(scan_);
   {
-    Guard watch(file.watch_lock);
+    const File::Watches watches(file);
     item->events = wanted(event);
   }
   item->data = event.data.u64;
@@ -174,7 +174,7 @@ void Epoll::mark_if_ready(EpollItem& item) {
 }
 
 void Epoll::disarm(EpollItem& item) {
-  Guard guard(item.file->watch_lock);
+  const File::Watches watches(*item.file);
   item.events &= kPrivate;
 }
 
@@ -260,10 +260,10 @@ int Epoll::depth_below(const Epoll* forbidden, int depth) {
 int Epoll::depth_above(int depth) {
   if (depth > kMaxNests) return depth;
   int highest = depth;
-  Guard guard(self_->watch_lock);
-  for (Watch* w = self_->watches.load(std::memory_order_relaxed); w != nullptr; w = w->next) {
+  const File::Watches watches(*self_);
+  for (const Watch* w = watches.head; w != nullptr; w = w->next) {
     if ((w->events & kWatchIsItem) == 0) continue;
-    highest = std::max(highest, static_cast<EpollItem*>(w)->epoll->depth_above(depth + 1));
+    highest = std::max(highest, static_cast<const EpollItem*>(w)->epoll->depth_above(depth + 1));
   }
   return highest;
 }

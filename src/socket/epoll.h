@@ -37,7 +37,7 @@ class Epoll {
   // Up to out.size() of what is ready.
   size_t collect(std::span<epoll_event> out);
   bool has_ready();  // is anything ready? For an epoll that watches this one
-  // From File::notify, with its watch_lock held. true: that woke somebody.
+  // From File::notify, with the file's Watches locked. true: that woke somebody.
   bool on_item_ready(EpollItem& item);
 
   size_t items() const { return items_; }

@@ -21,11 +21,11 @@ void* File::sock_pointer() const {
 // The test without the lock is enough: who adds a watch looks at the file's state afterwards, under the lock that our
 // caller holds now.
 bool File::notify(uint32_t events) {
-  if (watches.load(std::memory_order_acquire) == nullptr) return false;
+  if (!is_watched()) return false;
   bool woke = false;
-  Guard guard(watch_lock);
+  Watches watches(*this);
   Watch* next = nullptr;
-  for (Watch* w = watches.load(std::memory_order_relaxed); w != nullptr; w = next) {
+  for (Watch* w = watches.head; w != nullptr; w = next) {
     next = w->next;
     if ((w->events & events) == 0) continue;
     bool woke_this = true;
@@ -43,9 +43,9 @@ bool File::notify(uint32_t events) {
 }
 
 void File::wake_one_waiter() {
-  if (watches.load(std::memory_order_acquire) == nullptr) return;
-  Guard guard(watch_lock);
-  for (Watch* w = watches.load(std::memory_order_relaxed); w != nullptr; w = w->next) {
+  if (!is_watched()) return;
+  Watches watches(*this);
+  for (Watch* w = watches.head; w != nullptr; w = w->next) {
     if ((w->events & kWatchIsItem) != 0) continue;
     auto* entry = static_cast<WaitEntry*>(w);
     if (entry->wakeup->is_set()) continue;
@@ -55,24 +55,24 @@ void File::wake_one_waiter() {
 }
 
 void File::add_watch(Watch* w) {
-  Guard guard(watch_lock);
-  Watch* head = watches.load(std::memory_order_relaxed);
-  if ((w->events & EPOLLEXCLUSIVE) == 0 || head == nullptr) {
-    w->next = head;
-    watches.store(w, std::memory_order_release);
+  Watches watches(*this);
+  if ((w->events & EPOLLEXCLUSIVE) == 0 || watches.head == nullptr) {
+    w->next = watches.head;
+    watches.head = w;
     return;
   }
-  while (head->next != nullptr)
-    head = head->next;
+  Watch* last = watches.head;
+  while (last->next != nullptr)
+    last = last->next;
   w->next = nullptr;
-  head->next = w;
+  last->next = w;
 }
 
 void File::remove_watch(Watch* w) {
-  Guard guard(watch_lock);
-  Watch* at = watches.load(std::memory_order_relaxed);
+  Watches watches(*this);
+  Watch* at = watches.head;
   if (at == w) {
-    watches.store(w->next, std::memory_order_release);
+    watches.head = w->next;
     return;
   }
   while (at->next != w)
@@ -81,16 +81,16 @@ void File::remove_watch(Watch* w) {
 }
 
 EpollItem* File::first_item() {
-  Guard guard(watch_lock);
-  Watch* w = watches.load(std::memory_order_relaxed);
+  Watches watches(*this);
+  Watch* w = watches.head;
   while (w != nullptr && (w->events & kWatchIsItem) == 0)
     w = w->next;
   return static_cast<EpollItem*>(w);
 }
 
 EpollItem* File::find_item(const Epoll& e, int fd) {
-  Guard guard(watch_lock);
-  for (Watch* w = watches.load(std::memory_order_relaxed); w != nullptr; w = w->next) {
+  Watches watches(*this);
+  for (Watch* w = watches.head; w != nullptr; w = w->next) {
     if ((w->events & kWatchIsItem) == 0 || w->fd != fd) continue;
     auto* item = static_cast<EpollItem*>(w);
     if (item->epoll == &e) return item;

@@ -6,7 +6,7 @@
 // Files are counted: a reference for each descriptor and for each call under way. A transport tells its file of events
 // (SockEvents), with the socket's lock held; the file passes them on to who watches.
 // Locks, in the order in which they may be taken:
-//   Sockets::links → Epoll::scan → a socket's lock → File::watch_lock → Epoll::ready → the next File::watch_lock …
+//   Sockets::links → Epoll::scan → a socket's lock → File::Watches → Epoll::ready → the next File::Watches …
 // Memory matters: an idle connection pays for a File, a slot of 8 bytes and, usually, one EpollItem.
 #pragma once
 
@@ -35,14 +35,14 @@ struct File;
 enum class FileKind : uint8_t { kTcp, kUdp, kEpoll };
 
 // Bits of File::flags.
-inline constexpr uint8_t kNonBlocking = 1, kAppend = 2, kConnecting = 4;  // kConnecting: EINPROGRESS was returned
+inline constexpr uint8_t kNonBlocking = 1, kAppend = 2;
 
 // Bits of Watch::events that epoll leaves unused.
 inline constexpr uint32_t kWatchIsItem = 1u << 27;  // an EpollItem, else a WaitEntry
 
 struct Watch {
   Watch* next = nullptr;
-  uint32_t events = 0;  // what it wants, with EPOLLEXCLUSIVE, EPOLLET, EPOLLONESHOT; under watch_lock
+  uint32_t events = 0;  // what it wants, with EPOLLEXCLUSIVE, EPOLLET, EPOLLONESHOT; under its file's Watches
   int fd = -1;          // EpollItem: the descriptor that it was added under
 };
 
@@ -61,14 +61,12 @@ struct WaitEntry : Watch {
 };
 
 struct File final : inet::SockEvents {
-  File(FileKind k, void* o, uint8_t f) : object(o), kind(k), flags(f) {}
+  File(FileKind k, void* o, uint8_t f) : kind(k), flags(f), object(o) {}
 
   inet::Reused<uint32_t> refs;  // see FdTable::get; stored once, from 0
-  SpinLock watch_lock;
-  void* object;
-  std::atomic<Watch*> watches{nullptr};
   FileKind kind;
   std::atomic<uint8_t> flags;
+  void* object;
 
   bool is_socket() const { return kind != FileKind::kEpoll; }
   inet::Sock& sock() const { return *static_cast<inet::Sock*>(sock_pointer()); }
@@ -94,12 +92,35 @@ struct File final : inet::SockEvents {
   void wake_one_waiter();  // of the blocked calls only
   void add_watch(Watch* w);
   void remove_watch(Watch* w);
+  bool is_watched() const { return (watches_.load(std::memory_order_acquire) & ~kLocked) != 0; }
   EpollItem* first_item();  // nullptr: nobody's
   EpollItem* find_item(const Epoll& e, int fd);
 
+  // The list of watches, locked: `head` may be changed meanwhile.
+  class [[nodiscard]] Watches {
+   public:
+    explicit Watches(File& f) : word_(f.watches_) {
+      uintptr_t v = word_.load(std::memory_order_relaxed);
+      for (;;) {
+        v &= ~kLocked;
+        if (word_.compare_exchange_weak(v, v | kLocked, std::memory_order_acquire, std::memory_order_relaxed)) break;
+      }
+      head = reinterpret_cast<Watch*>(v);
+    }
+    ~Watches() { word_.store(reinterpret_cast<uintptr_t>(head), std::memory_order_release); }
+    Watches(const Watches&) = delete;
+    Watches& operator=(const Watches&) = delete;
+    Watch* head = nullptr;
+
+   private:
+    std::atomic<uintptr_t>& word_;
+  };
+
  private:
+  static constexpr uintptr_t kLocked = 1;
   void* sock_pointer() const;
+  std::atomic<uintptr_t> watches_{0};  // the first Watch; the lowest bit is the list's lock
 };
-static_assert(sizeof(File) <= 40);
+static_assert(sizeof(File) <= 32);
 
 }  // namespace leat::socket

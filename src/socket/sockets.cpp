@@ -156,34 +156,15 @@ Result<void> Sockets::connect(int fd, const sockaddr* address, socklen_t length)
   return udp_.connect(f->udp(), to->address, to->port, static_cast<uint16_t>(to->scope));
 }
 
-// A connect() that finds the connection that an earlier one began complete tells so once (Linux's SS_CONNECTING).
+// tcp knows what an earlier connect() began; a blocking one asks it again until that has come to its end.
 Result<void> Sockets::connect_stream(File& f, const SockAddress& to) {
-  if (to.is_unspecified) {
-    f.flags.fetch_and(static_cast<uint8_t>(~kConnecting));
-    return tcp_.disconnect(f.tcp());
-  }
-  if ((f.flags.load() & kConnecting) == 0) {
-    if (to.scope != 0 && f.sock().bound_ifindex == 0) f.sock().bound_ifindex = static_cast<uint16_t>(to.scope);
-    const auto begun = tcp_.connect(f.tcp(), to.address, to.port);
-    if (begun || begun.error() != Errno{EINPROGRESS}) return begun;
-    f.flags.fetch_or(kConnecting);
-    if (!f.is_blocking()) return begun;
-  } else if (!f.is_blocking() && (tcp_.poll_events(f.tcp()) & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) {
-    return err(EALREADY);
-  }
-  return finish_connect(f);
-}
-
-Result<void> Sockets::finish_connect(File& f) {
+  if (to.is_unspecified) return tcp_.disconnect(f.tcp());
+  if (to.scope != 0 && f.sock().bound_ifindex == 0) f.sock().bound_ifindex = static_cast<uint16_t>(to.scope);
+  const bool may_block = f.is_blocking() && runner() != nullptr;
   for (Wait wait(*this, f, EPOLLOUT, Wait::Limit::kSendTimeout);;) {
-    const inet::State state = f.sock().get_state();
-    if (state != inet::State::kSynSent && state != inet::State::kSynRecv) {
-      f.flags.fetch_and(static_cast<uint8_t>(~kConnecting));
-      if (state != inet::State::kClose) return {};
-      const int error = take_error(f);
-      return err(error != 0 ? error : ECONNABORTED);
-    }
-    tcp_.poll_events(f.tcp());
+    const auto result = tcp_.connect(f.tcp(), to.address, to.port);
+    const bool goes_on = !result && (result.error() == Errno{EINPROGRESS} || result.error() == Errno{EALREADY});
+    if (!goes_on || !may_block) return result;
     if (auto again = wait.wait(); !again) return again.error() == Errno{EAGAIN} ? err(EINPROGRESS) : again;
   }
 }

@@ -129,7 +129,6 @@ class Sockets {
   uint32_t poll_file(File& f);
   int take_error(File& f);
   bool is_privileged() const { return config_.privileged; }
-  Result<void> finish_connect(File& f);
   Result<void> connect_stream(File& f, const SockAddress& to);
   Result<size_t> send_stream(File& f, const msghdr& m, int flags);
   Result<size_t> send_datagram(File& f, const msghdr& m, int flags);

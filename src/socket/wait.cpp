@@ -14,9 +14,10 @@ Sockets::Call::~Call() {
   if (runner_ != nullptr) runner_->leave();
 }
 
+// The comparison writes, so that it is ordered with the push of a deliverer who did not get the lock (SockLock).
 void Sockets::process_missed(File& f) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the one in SockLock::deliver
-  if (f.kind != FileKind::kTcp || f.sock().backlog.load(std::memory_order_relaxed) == nullptr) return;
+  Packet* none = nullptr;
+  if (f.kind != FileKind::kTcp || f.sock().backlog.compare_exchange_strong(none, nullptr)) return;
   tcp_.poll_events(f.tcp());
 }
 

@@ -199,7 +199,9 @@ uint32_t max_burst_segs(Conn& c, uint32_t mss) {
   const uint32_t shift = c.rtt_min.get() >> static_cast<uint32_t>(sys.tcp_tso_rtt_log);
   if (shift < 32) bytes += kGsoMaxBytes >> shift;
   bytes = std::min<uint64_t>(bytes, kGsoMaxBytes - 1 - kMaxHeaderCost);
-  return std::max(static_cast<uint32_t>(bytes / mss), min_segs);
+  // Never more than one IP packet can hold: over loopback that is a single segment of 65,483 bytes.
+  const uint32_t most = std::max<uint32_t>((kGsoMaxBytes - 1 - kMaxHeaderCost) / mss, 1);
+  return std::min(std::max(static_cast<uint32_t>(bytes / mss), min_segs), most);
 }
 
 bool must_wait_for_pacing(Conn& c) {

@@ -251,5 +251,105 @@ TEST_F(CallsTest, AFullTableLeavesNothingBehind) {
   EXPECT_EQ(udp.sockets(), 3u);
 }
 
+TEST_F(CallsTest, AncillaryDataTellsOfTheDatagram) {
+  const int fd = udp_socket(7000);
+  for (int name : {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS})
+    ASSERT_TRUE(set_int(fd, IPPROTO_IP, name, 1));
+  const int out = udp_socket();
+  ASSERT_TRUE(set_int(out, IPPROTO_IP, IP_TTL, 9));
+  ASSERT_TRUE(set_int(out, IPPROTO_IP, IP_TOS, 0x28));
+  ASSERT_TRUE(connect(out, 7000));
+  ASSERT_TRUE(send(out, "x"));
+  ASSERT_TRUE(send(out, "y"));
+  run();
+  alignas(cmsghdr) uint8_t control[256];
+  char byte;
+  iovec v{&byte, 1};
+  msghdr m{};
+  m.msg_iov = &v;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  ASSERT_EQ(sockets.recvmsg(fd, m, 0), 1u);
+  EXPECT_EQ(m.msg_flags, 0);
+  int seen = 0;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&m); c != nullptr; c = CMSG_NXTHDR(&m, c)) {
+    ASSERT_EQ(c->cmsg_level, IPPROTO_IP);
+    ++seen;
+    if (c->cmsg_type == IP_TTL) {
+      EXPECT_EQ(*reinterpret_cast<int*>(CMSG_DATA(c)), 9);
+    } else if (c->cmsg_type == IP_TOS) {
+      EXPECT_EQ(c->cmsg_len, CMSG_LEN(1));
+      EXPECT_EQ(*CMSG_DATA(c), 0x28);
+    } else {
+      ASSERT_EQ(c->cmsg_type, IP_PKTINFO);
+      const auto* info = reinterpret_cast<in_pktinfo*>(CMSG_DATA(c));
+      EXPECT_EQ(info->ipi_ifindex, 1);
+      EXPECT_EQ(info->ipi_addr.s_addr, htonl(INADDR_LOOPBACK));
+    }
+  }
+  EXPECT_EQ(seen, 3);
+  m.msg_controllen = sizeof(cmsghdr) + 2;
+  ASSERT_EQ(sockets.recvmsg(fd, m, 0), 1u);
+  EXPECT_EQ(m.msg_flags, MSG_CTRUNC);
+}
+
+TEST_F(CallsTest, TheErrorQueueTellsWhatTheNetworkSaid) {
+  const int fd = udp_socket();
+  ASSERT_TRUE(set_int(fd, IPPROTO_IP, IP_RECVERR, 1));
+  ASSERT_TRUE(connect(fd, 7999));
+  ASSERT_TRUE(send(fd, "nobody"));
+  run();
+  alignas(cmsghdr) uint8_t control[256];
+  char text[16];
+  iovec v{text, sizeof text};
+  sockaddr_in name{};
+  msghdr m{};
+  m.msg_name = &name;
+  m.msg_namelen = sizeof name;
+  m.msg_iov = &v;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  ASSERT_EQ(sockets.recvmsg(fd, m, MSG_ERRQUEUE), 6u);
+  EXPECT_EQ(m.msg_flags, MSG_ERRQUEUE);
+  EXPECT_EQ(ntohs(name.sin_port), 7999);
+  const cmsghdr* c = CMSG_FIRSTHDR(&m);
+  ASSERT_NE(c, nullptr);
+  EXPECT_EQ(c->cmsg_type, IP_RECVERR);
+  uint32_t error = 0;
+  std::memcpy(&error, CMSG_DATA(c), 4);
+  EXPECT_EQ(error, static_cast<uint32_t>(ECONNREFUSED));
+}
+
+TEST_F(CallsTest, AncillaryDataOfSendmsgIsChecked) {
+  const int fd = udp_socket();
+  ASSERT_TRUE(connect(fd, 7000));
+  alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {};
+  char byte = 'x';
+  iovec v{&byte, 1};
+  msghdr m{};
+  m.msg_iov = &v;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  auto* c = reinterpret_cast<cmsghdr*>(control);
+  *c = {CMSG_LEN(sizeof(int)), IPPROTO_IP, IP_TTL};
+  const int bad = 0;
+  const int good = 5;
+  std::memcpy(CMSG_DATA(c), &bad, sizeof bad);
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), EINVAL);
+  std::memcpy(CMSG_DATA(c), &good, sizeof good);
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), 0);
+  c->cmsg_type = 9999;
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), EINVAL);
+  c->cmsg_len = sizeof control + 1;
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), EINVAL);
+  c->cmsg_len = 3;
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), EINVAL);
+  m.msg_iovlen = 1025;
+  EXPECT_EQ(code(sockets.sendmsg(fd, m, 0)), EMSGSIZE);
+}
+
 }  // namespace
 }  // namespace leat::socket

@@ -137,7 +137,7 @@ TEST_F(FdTableTest, AHundredThousandDescriptorsKeepTheirFiles) {
 }
 
 TEST(FileSize, AnIdleConnectionPaysLittleForItsDescriptor) {
-  EXPECT_LE(sizeof(File), 40u);
+  EXPECT_LE(sizeof(File), 32u);
   EXPECT_LE(sizeof(EpollItem), 48u);
 }
 

@@ -258,6 +258,49 @@ TEST_F(StackTest, ARunnerMakesCallsBlockOnTheVirtualClock) {
   a->set_runner(nullptr);
 }
 
+TEST_F(StackTest, CloseWithLingerWaitsForTheLastByte) {
+  TurnRunner runner(*this);
+  Socket listener = Socket::listen(*b, "10.0.0.2", 80, 16, SOCK_NONBLOCK).value();
+  Socket client = Socket::connect(*a, "10.0.0.2", 80, SOCK_NONBLOCK).value();
+  settle();
+  Socket server = listener.accept(SOCK_NONBLOCK).value();
+  ASSERT_TRUE(client.set_option_value(SOL_SOCKET, SO_LINGER, linger{1, 5}));
+  ASSERT_TRUE(client.write("last words"));
+  a->set_runner(&runner);
+  const Time begun = now;
+  ASSERT_TRUE(client.close());
+  EXPECT_LT((now - begun).ms(), 100);
+  EXPECT_EQ(read_some(server), "last words");
+  a->set_runner(nullptr);
+}
+
+TEST_F(StackTest, WaitallAndLowWaterMarksWaitForEnough) {
+  TurnRunner runner(*this);
+  Socket listener = Socket::listen(*b, "10.0.0.2", 80, 16, SOCK_NONBLOCK).value();
+  Socket client = Socket::connect(*a, "10.0.0.2", 80, SOCK_NONBLOCK).value();
+  settle();
+  Socket server = listener.accept(SOCK_NONBLOCK).value();
+  ASSERT_TRUE(client.set_nonblocking(false));
+  ASSERT_TRUE(server.write("12345"));
+  settle();
+  a->set_runner(&runner);
+  ASSERT_TRUE(client.set_option_value(SOL_SOCKET, SO_RCVTIMEO, timeval{1, 0}));
+  char text[10];
+  const Time begun = now;
+  EXPECT_EQ(a->recv(client.fd(), text, 10, MSG_WAITALL), 5u);  // what there was when time was up
+  EXPECT_EQ((now - begun).ms(), 1000);
+  ASSERT_TRUE(client.set_option(SOL_SOCKET, SO_RCVLOWAT, 6));
+  ASSERT_TRUE(server.write("12345"));
+  settle();
+  pollfd p{client.fd(), POLLIN, 0};
+  EXPECT_EQ(a->poll(&p, 1, 0), 0);
+  ASSERT_TRUE(server.write("6"));
+  settle();
+  EXPECT_EQ(a->poll(&p, 1, 0), 1);
+  EXPECT_EQ(a->recv(client.fd(), text, 10, 0), 6u);
+  a->set_runner(nullptr);
+}
+
 TEST_F(StackTest, TheSameSeedGivesTheSameRun) {
   auto run = [] {
     auto s = Stack::create(config_with_seed(9)).value();
