@@ -1,8 +1,8 @@
 // ARP (RFC 826, RFC 5227 for probes), with Linux's defaults: any address of this host is answered for on any
 // interface (arp_ignore 0), the waiting packet's source is announced (arp_announce 0), gratuitous packets refresh
 // entries that exist and never create any (arp_accept 0).
-#include "ip/impl.h"
 #include "wire/arp.h"
+#include "ip/impl.h"
 
 namespace leat::ip {
 
@@ -44,7 +44,8 @@ void Ip::Impl::send_arp_request(Netif& n, const NeighbourTable::Solicitation& s)
   PacketPtr p = pool.make(wire::kArpBytes);
   if (p == nullptr) return ns.drop(DropReason::kNoMem);
   IpAddress source = s.source;
-  if (!source.is_v4() || source.is_any() || !routes.is_local(source)) source = routes.select_source(s.target, n.ifindex());
+  if (!source.is_v4() || source.is_any() || !routes.is_local(source))
+    source = routes.select_source(s.target, n.ifindex());
   if (!source.is_v4()) source = IpAddress::any(Family::kIpv4);
   wire::ArpPacket arp;
   arp.operation = wire::ArpOperation::kRequest;

@@ -62,7 +62,8 @@ class DeadlineHeap {
     place(b, t);
   }
   size_t sift_up(size_t i) {
-    for (; i != 0 && is_before(i, (i - 1) / 2); i = (i - 1) / 2) exchange(i, (i - 1) / 2);
+    for (; i != 0 && is_before(i, (i - 1) / 2); i = (i - 1) / 2)
+      exchange(i, (i - 1) / 2);
     return i;
   }
   void sift_down(size_t i) {

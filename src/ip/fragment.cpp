@@ -13,7 +13,8 @@ struct Reassembly::Piece {
 
 Reassembly::~Reassembly() {
   for (Queue*& head : buckets_) {
-    while (head != nullptr) destroy(head);
+    while (head != nullptr)
+      destroy(head);
   }
 }
 
@@ -60,9 +61,11 @@ Reassembly::Queue* Reassembly::create(const FragmentKey& k, Time expires) {
 
 void Reassembly::destroy(Queue* q) {
   Queue** link = &buckets_[bucket_of(q->key)];
-  while (*link != q) link = &(*link)->chain;
+  while (*link != q)
+    link = &(*link)->chain;
   *link = q->chain;
-  while (Packet* p = q->pieces.pop_front()) PacketPtr(p).reset();
+  while (Packet* p = q->pieces.pop_front())
+    PacketPtr(p).reset();
   deadlines_.disarm(q);
   memory_ -= q->memory;
   slab_.destroy(q);
@@ -164,7 +167,8 @@ Reassembly::Outcome Reassembly::note_length(Queue& q, const Fragment& f, uint32_
 Reassembly::Outcome Reassembly::place(Queue& q, Packet* packet, uint32_t offset, uint32_t end) {
   // In order is the common case, so from behind: the last piece that begins at or before this one.
   Packet* before = q.pieces.back();
-  while (before != nullptr && Piece::of(before).offset > offset) before = q.pieces.prev(before);
+  while (before != nullptr && Piece::of(before).offset > offset)
+    before = q.pieces.prev(before);
   Packet* after = before == nullptr ? q.pieces.front() : q.pieces.next(before);
   const bool hits_before = before != nullptr && Piece::of(before).end > offset;
   const bool hits_after = after != nullptr && Piece::of(after).offset < end;
@@ -197,7 +201,8 @@ void Reassembly::finish(Queue& q, Result& r) {
     truesize += p->truesize;
     Packet* last = p;
     uint32_t extra = chain == nullptr ? 0 : chain->length;
-    for (; last->more != nullptr; last = last->more) last->length += extra;  // a piece may itself be a chain
+    for (; last->more != nullptr; last = last->more)
+      last->length += extra;  // a piece may itself be a chain
     last->length += extra;
     last->more = chain;
     chain = p;

@@ -30,8 +30,8 @@ struct FragmentKey {
   IpAddress src;
   IpAddress dst;
   uint32_t id = 0;
-  uint8_t protocol = 0;   // IPv4 only
-  uint16_t ifindex = 0;   // IPv4: 0; IPv6: of the interface for link-local addresses
+  uint8_t protocol = 0;  // IPv4 only
+  uint16_t ifindex = 0;  // IPv4: 0; IPv6: of the interface for link-local addresses
   bool operator==(const FragmentKey&) const = default;
 };
 
@@ -47,12 +47,12 @@ class Reassembly {
   enum class Outcome : uint8_t {
     kQueued,
     kComplete,
-    kDuplicate,   // this fragment was dropped, the queue lives on
-    kOverlap,     // the queue is gone
-    kInvalid,     // lengths that contradict each other: the queue is gone
-    kTooBig,      // more than 65535 bytes: the queue is gone
-    kNoMemory,    // above high_thresh, or out of memory
-    kBadEcn,      // RFC 3168 §5.3: CE beside Not-ECT: the queue is gone
+    kDuplicate,  // this fragment was dropped, the queue lives on
+    kOverlap,    // the queue is gone
+    kInvalid,    // lengths that contradict each other: the queue is gone
+    kTooBig,     // more than 65535 bytes: the queue is gone
+    kNoMemory,   // above high_thresh, or out of memory
+    kBadEcn,     // RFC 3168 §5.3: CE beside Not-ECT: the queue is gone
   };
   // One fragment: packet.data stands at the fragment's payload. header_bytes: how far before it the network header
   // begins (in the linear part), kept with the first fragment.
@@ -60,22 +60,22 @@ class Reassembly {
     FragmentKey key;
     uint32_t offset = 0;
     bool more = false;
-    uint8_t ecn = 0;          // the two bits of the header
+    uint8_t ecn = 0;  // the two bits of the header
     uint32_t header_bytes = 0;
-    uint32_t name_offset = 0; // IPv6: of the byte that names the fragment header
+    uint32_t name_offset = 0;  // IPv6: of the byte that names the fragment header
   };
   struct Result {
     Outcome outcome = Outcome::kQueued;
-    PacketPtr packet;         // kComplete: at the network header of the first fragment, not yet rewritten
+    PacketPtr packet;  // kComplete: at the network header of the first fragment, not yet rewritten
     uint32_t header_bytes = 0;
-    uint32_t name_offset = 0; // of the first fragment
-    uint32_t payload = 0;     // bytes behind the header
+    uint32_t name_offset = 0;  // of the first fragment
+    uint32_t payload = 0;      // bytes behind the header
     bool has_ce = false;
-    bool restarted = false;   // an old queue of this key was thrown away (max_dist)
+    bool restarted = false;  // an old queue of this key was thrown away (max_dist)
   };
   struct Expired {
     FragmentKey key;
-    PacketPtr first;          // at its network header, when the first piece had come
+    PacketPtr first;  // at its network header, when the first piece had come
     uint32_t header_bytes = 0;
     uint16_t ifindex = 0;
   };
@@ -100,14 +100,14 @@ class Reassembly {
     FragmentKey key;
     PacketList pieces;  // by offset, never overlapping
     uint32_t count = 0;
-    uint32_t have = 0;         // bytes of payload
-    uint32_t end = 0;          // of the datagram as far as seen
+    uint32_t have = 0;  // bytes of payload
+    uint32_t end = 0;   // of the datagram as far as seen
     bool has_last = false;
-    uint8_t ecn_seen = 0;      // bit n: a piece with ECN n
-    uint32_t header_bytes = 0; // of the first piece
+    uint8_t ecn_seen = 0;       // bit n: a piece with ECN n
+    uint32_t header_bytes = 0;  // of the first piece
     uint32_t name_offset = 0;
     uint16_t ifindex = 0;
-    uint32_t peer_count = 0;   // the peer's counter when the queue last grew
+    uint32_t peer_count = 0;  // the peer's counter when the queue last grew
     uint64_t memory = 0;
   };
 

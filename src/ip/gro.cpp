@@ -15,8 +15,8 @@ struct Gro::Segment {
   bool is_v4 = false;
   bool is_tcp = false;
   bool is_mergeable = false;
-  uint32_t network = 0;    // bytes of the IP header
-  uint32_t headers = 0;    // of IP and TCP
+  uint32_t network = 0;  // bytes of the IP header
+  uint32_t headers = 0;  // of IP and TCP
   uint32_t payload = 0;
   const uint8_t* ip = nullptr;
   const uint8_t* tcp() const { return ip + network; }
@@ -122,11 +122,13 @@ bool Gro::merge(Flow& f, PacketPtr& packet, const Segment& s) {
   const uint32_t payload = s.payload, next_seq = s.seq() + payload, truesize = packet->truesize;
   if (f.last->frag_count + packet->frag_count + 1u < Packet::kMaxFragments) {
     if (!share_bytes(*f.last, *packet, s.headers, payload, pool_)) return false;
-    for (Packet* p = f.head.get(); p != f.last; p = p->more) p->length += payload;
+    for (Packet* p = f.head.get(); p != f.last; p = p->more)
+      p->length += payload;
     packet.reset();
   } else {
     packet->pull(s.headers);
-    for (Packet* p = f.head.get(); p != nullptr; p = p->more) p->length += payload;
+    for (Packet* p = f.head.get(); p != nullptr; p = p->more)
+      p->length += payload;
     f.last->more = packet.release();
     f.last = f.last->more;
   }

@@ -28,10 +28,10 @@ class Gro {
  private:
   struct Flow {
     PacketPtr head;
-    Packet* last = nullptr;   // of the chain
+    Packet* last = nullptr;  // of the chain
     uint32_t next_seq = 0;
     uint16_t next_id = 0;
-    uint16_t segment = 0;     // bytes
+    uint16_t segment = 0;  // bytes
     uint16_t count = 0;
   };
   struct Segment;

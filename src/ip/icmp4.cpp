@@ -9,8 +9,8 @@
 namespace leat::ip {
 namespace {
 
-constexpr uint8_t kMaxType = 18;           // Linux's NR_ICMP_TYPES
-constexpr uint32_t kMaxQuote = 576 - 28;   // RFC 1812 §4.3.2.3
+constexpr uint8_t kMaxType = 18;          // Linux's NR_ICMP_TYPES
+constexpr uint32_t kMaxQuote = 576 - 28;  // RFC 1812 §4.3.2.3
 constexpr uint8_t kTimestamp = 13, kAddressMask = 17, kAddressMaskReply = 18;
 
 struct Meaning {
@@ -20,34 +20,49 @@ struct Meaning {
 
 // By code of "destination unreachable": Linux's icmp_err_convert.
 constexpr Meaning kUnreachable[] = {
-    {ENETUNREACH, false}, {EHOSTUNREACH, false}, {ENOPROTOOPT, true},  {ECONNREFUSED, true},
-    {EMSGSIZE, false},    {EOPNOTSUPP, false},   {ENETUNREACH, true},  {EHOSTDOWN, true},
-    {ENONET, true},       {ENETUNREACH, true},   {EHOSTUNREACH, true}, {ENETUNREACH, false},
-    {EHOSTUNREACH, false}, {EHOSTUNREACH, true}, {EHOSTUNREACH, true}, {EHOSTUNREACH, true},
+    {ENETUNREACH, false},  {EHOSTUNREACH, false}, {ENOPROTOOPT, true},  {ECONNREFUSED, true},
+    {EMSGSIZE, false},     {EOPNOTSUPP, false},   {ENETUNREACH, true},  {EHOSTDOWN, true},
+    {ENONET, true},        {ENETUNREACH, true},   {EHOSTUNREACH, true}, {ENETUNREACH, false},
+    {EHOSTUNREACH, false}, {EHOSTUNREACH, true},  {EHOSTUNREACH, true}, {EHOSTUNREACH, true},
 };
 
 Mib in_mib(uint8_t type) {
   switch (type) {
-    case wire::kIcmp4EchoReply: return Mib::IcmpInEchoReps;
-    case wire::kIcmp4Unreachable: return Mib::IcmpInDestUnreachs;
-    case wire::kIcmp4SourceQuench: return Mib::IcmpInSrcQuenchs;
-    case wire::kIcmp4Redirect: return Mib::IcmpInRedirects;
-    case wire::kIcmp4Echo: return Mib::IcmpInEchos;
-    case wire::kIcmp4TimeExceeded: return Mib::IcmpInTimeExcds;
-    case wire::kIcmp4ParameterProblem: return Mib::IcmpInParmProbs;
-    case 13: return Mib::IcmpInTimestamps;
-    case 14: return Mib::IcmpInTimestampReps;
-    case 17: return Mib::IcmpInAddrMasks;
-    case 18: return Mib::IcmpInAddrMaskReps;
-    default: return Mib::kCount;
+    case wire::kIcmp4EchoReply:
+      return Mib::IcmpInEchoReps;
+    case wire::kIcmp4Unreachable:
+      return Mib::IcmpInDestUnreachs;
+    case wire::kIcmp4SourceQuench:
+      return Mib::IcmpInSrcQuenchs;
+    case wire::kIcmp4Redirect:
+      return Mib::IcmpInRedirects;
+    case wire::kIcmp4Echo:
+      return Mib::IcmpInEchos;
+    case wire::kIcmp4TimeExceeded:
+      return Mib::IcmpInTimeExcds;
+    case wire::kIcmp4ParameterProblem:
+      return Mib::IcmpInParmProbs;
+    case 13:
+      return Mib::IcmpInTimestamps;
+    case 14:
+      return Mib::IcmpInTimestampReps;
+    case 17:
+      return Mib::IcmpInAddrMasks;
+    case 18:
+      return Mib::IcmpInAddrMaskReps;
+    default:
+      return Mib::kCount;
   }
 }
 
 Mib out_mib(uint8_t type) {
   switch (type) {
-    case wire::kIcmp4TimeExceeded: return Mib::IcmpOutTimeExcds;
-    case wire::kIcmp4ParameterProblem: return Mib::IcmpOutParmProbs;
-    default: return Mib::IcmpOutDestUnreachs;
+    case wire::kIcmp4TimeExceeded:
+      return Mib::IcmpOutTimeExcds;
+    case wire::kIcmp4ParameterProblem:
+      return Mib::IcmpOutParmProbs;
+    default:
+      return Mib::IcmpOutDestUnreachs;
   }
 }
 

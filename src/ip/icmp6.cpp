@@ -23,31 +23,51 @@ constexpr Meaning kUnreachable[] = {
 
 Mib in_mib(uint8_t type) {
   switch (type) {
-    case wire::kIcmp6Unreachable: return Mib::Icmp6InDestUnreachs;
-    case wire::kIcmp6PacketTooBig: return Mib::Icmp6InPktTooBigs;
-    case wire::kIcmp6TimeExceeded: return Mib::Icmp6InTimeExcds;
-    case wire::kIcmp6ParameterProblem: return Mib::Icmp6InParmProblems;
-    case wire::kIcmp6Echo: return Mib::Icmp6InEchos;
-    case wire::kIcmp6EchoReply: return Mib::Icmp6InEchoReplies;
-    case wire::kIcmp6MldQuery: return Mib::Icmp6InGroupMembQueries;
-    case wire::kIcmp6MldReport: return Mib::Icmp6InGroupMembResponses;
-    case wire::kIcmp6MldDone: return Mib::Icmp6InGroupMembReductions;
-    case wire::kIcmp6RouterSolicitation: return Mib::Icmp6InRouterSolicits;
-    case wire::kIcmp6RouterAdvertisement: return Mib::Icmp6InRouterAdvertisements;
-    case wire::kIcmp6NeighborSolicitation: return Mib::Icmp6InNeighborSolicits;
-    case wire::kIcmp6NeighborAdvertisement: return Mib::Icmp6InNeighborAdvertisements;
-    case wire::kIcmp6Redirect: return Mib::Icmp6InRedirects;
-    case wire::kIcmp6Mld2Report: return Mib::Icmp6InMLDv2Reports;
-    default: return Mib::kCount;
+    case wire::kIcmp6Unreachable:
+      return Mib::Icmp6InDestUnreachs;
+    case wire::kIcmp6PacketTooBig:
+      return Mib::Icmp6InPktTooBigs;
+    case wire::kIcmp6TimeExceeded:
+      return Mib::Icmp6InTimeExcds;
+    case wire::kIcmp6ParameterProblem:
+      return Mib::Icmp6InParmProblems;
+    case wire::kIcmp6Echo:
+      return Mib::Icmp6InEchos;
+    case wire::kIcmp6EchoReply:
+      return Mib::Icmp6InEchoReplies;
+    case wire::kIcmp6MldQuery:
+      return Mib::Icmp6InGroupMembQueries;
+    case wire::kIcmp6MldReport:
+      return Mib::Icmp6InGroupMembResponses;
+    case wire::kIcmp6MldDone:
+      return Mib::Icmp6InGroupMembReductions;
+    case wire::kIcmp6RouterSolicitation:
+      return Mib::Icmp6InRouterSolicits;
+    case wire::kIcmp6RouterAdvertisement:
+      return Mib::Icmp6InRouterAdvertisements;
+    case wire::kIcmp6NeighborSolicitation:
+      return Mib::Icmp6InNeighborSolicits;
+    case wire::kIcmp6NeighborAdvertisement:
+      return Mib::Icmp6InNeighborAdvertisements;
+    case wire::kIcmp6Redirect:
+      return Mib::Icmp6InRedirects;
+    case wire::kIcmp6Mld2Report:
+      return Mib::Icmp6InMLDv2Reports;
+    default:
+      return Mib::kCount;
   }
 }
 
 Mib out_mib(uint8_t type) {
   switch (type) {
-    case wire::kIcmp6PacketTooBig: return Mib::Icmp6OutPktTooBigs;
-    case wire::kIcmp6TimeExceeded: return Mib::Icmp6OutTimeExcds;
-    case wire::kIcmp6ParameterProblem: return Mib::Icmp6OutParmProblems;
-    default: return Mib::Icmp6OutDestUnreachs;
+    case wire::kIcmp6PacketTooBig:
+      return Mib::Icmp6OutPktTooBigs;
+    case wire::kIcmp6TimeExceeded:
+      return Mib::Icmp6OutTimeExcds;
+    case wire::kIcmp6ParameterProblem:
+      return Mib::Icmp6OutParmProblems;
+    default:
+      return Mib::Icmp6OutDestUnreachs;
   }
 }
 

@@ -45,8 +45,7 @@ Result<void> Ip::Impl::send_icmp(PacketPtr message, const IpAddress& src, const 
   params.protocol = is_v4 ? wire::kProtocolIcmp : wire::kProtocolIcmpv6;
   params.tos = tos;
   store_be16(message->data + 2, 0);
-  const uint64_t pseudo =
-      is_v4 ? 0 : wire::pseudo_header_sum(params.src, params.dst, params.protocol, message->length);
+  const uint64_t pseudo = is_v4 ? 0 : wire::pseudo_header_sum(params.src, params.dst, params.protocol, message->length);
   store_be16(message->data + 2, wire::checksum_fold(wire::checksum_packet(pseudo, *message, 0)));
   return output(std::move(message), *r, params);
 }

@@ -32,10 +32,10 @@ namespace leat::ip {
 
 // Where a packet came from.
 struct Arrival {
-  Netif* netif = nullptr;        // nullptr: the internal loopback
+  Netif* netif = nullptr;  // nullptr: the internal loopback
   uint16_t ifindex = 0;
-  bool is_loopback = false;      // never left this host
-  bool is_group_at_link = false; // to a group or to everybody at the link layer
+  bool is_loopback = false;       // never left this host
+  bool is_group_at_link = false;  // to a group or to everybody at the link layer
   bool was_fragmented = false;
 };
 
@@ -89,10 +89,8 @@ struct Ip::Impl {
   Result<void> output(PacketPtr packet, const Route& route, const SendParams& params);
   Result<void> output_v4(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
   Result<void> output_v6(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
-  Result<void> fragment_v4(PacketPtr packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu,
-                           bool loops);
-  Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu,
-                           bool loops);
+  Result<void> fragment_v4(PacketPtr packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu, bool loops);
+  Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu, bool loops);
   Result<void> output_segments(PacketPtr packet, const Route& route, const SendParams& params);
   PacketPtr with_headroom(PacketPtr packet, uint32_t bytes);
   uint32_t effective_mtu(const Route& route, const SendParams& params) const;
@@ -163,7 +161,7 @@ struct Ip::Impl {
   std::vector<std::unique_ptr<Netif>> owned;
   SpinLock config_lock;  // owned
   std::array<std::atomic<Transport*>, 256> transports{};
-  PacketQueue backlog;   // the internal loopback: what this host sends to itself without a loopback link
+  PacketQueue backlog;  // the internal loopback: what this host sends to itself without a loopback link
   SpinLock backlog_lock;
   SpinLock draining;
   std::atomic<size_t> backlog_count{0};

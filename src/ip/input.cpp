@@ -21,7 +21,8 @@ size_t Ip::Impl::receive(Netif& n, size_t budget) {
 }
 
 void Ip::Impl::on_batch(Netif& n, std::span<Packet*> batch) {
-  for (Packet* p : batch) on_frame(n, PacketPtr(p));
+  for (Packet* p : batch)
+    on_frame(n, PacketPtr(p));
 }
 
 // Only what is meant for us alone is merged; the link header is taken off first.
@@ -34,7 +35,8 @@ void Ip::Impl::merge_batch(Netif& n, std::span<Packet*> batch) {
     p->ifindex = n.ifindex();
     if (n.is_ethernet()) {
       const auto h = wire::parse_ethernet(p->linear());
-      const bool is_plain = h && h->dst == n.mac() && (h->ethertype == wire::kEthertypeIpv4 || h->ethertype == wire::kEthertypeIpv6);
+      const bool is_plain =
+          h && h->dst == n.mac() && (h->ethertype == wire::kEthertypeIpv4 || h->ethertype == wire::kEthertypeIpv6);
       if (!is_plain) {
         on_frame(n, std::move(packet));
         continue;
@@ -43,10 +45,12 @@ void Ip::Impl::merge_batch(Netif& n, std::span<Packet*> batch) {
       p->ethertype = h->ethertype;
     }
     gro.add(std::move(packet), up);
-    while (PacketPtr ready = up.pop_front()) on_ip(std::move(ready), a);
+    while (PacketPtr ready = up.pop_front())
+      on_ip(std::move(ready), a);
   }
   gro.flush(up);
-  while (PacketPtr ready = up.pop_front()) on_ip(std::move(ready), a);
+  while (PacketPtr ready = up.pop_front())
+    on_ip(std::move(ready), a);
 }
 
 void Ip::Impl::on_frame(Netif& n, PacketPtr packet) {

@@ -43,12 +43,24 @@ Result<void> Ip::add_address(uint16_t ifindex, const Cidr& cidr) {
 Result<void> Ip::remove_address(uint16_t ifindex, const Cidr& cidr) {
   return impl_->routes.remove_address(ifindex, cidr, ns_.now());
 }
-Result<void> Ip::add_route(const RouteSpec& r) { return impl_->routes.add_route(r, ns_.now()); }
-Result<void> Ip::remove_route(const Cidr& destination) { return impl_->routes.remove_route(destination, ns_.now()); }
-std::vector<Address> Ip::addresses() const { return impl_->routes.addresses(); }
-std::vector<RouteSpec> Ip::routes() const { return impl_->routes.routes(); }
-Netif* Ip::interface(uint16_t ifindex) const { return impl_->netif(ifindex); }
-size_t Ip::interface_count() const { return impl_->interface_count.load(std::memory_order_acquire); }
+Result<void> Ip::add_route(const RouteSpec& r) {
+  return impl_->routes.add_route(r, ns_.now());
+}
+Result<void> Ip::remove_route(const Cidr& destination) {
+  return impl_->routes.remove_route(destination, ns_.now());
+}
+std::vector<Address> Ip::addresses() const {
+  return impl_->routes.addresses();
+}
+std::vector<RouteSpec> Ip::routes() const {
+  return impl_->routes.routes();
+}
+Netif* Ip::interface(uint16_t ifindex) const {
+  return impl_->netif(ifindex);
+}
+size_t Ip::interface_count() const {
+  return impl_->interface_count.load(std::memory_order_acquire);
+}
 
 Netif* Ip::interface(const std::string& name) const {
   for (uint16_t i = 1; i <= interface_count(); ++i) {
@@ -65,13 +77,14 @@ Result<void> Ip::join_group(uint16_t ifindex, const IpAddress& group) {
   if (impl_->netif(ifindex) == nullptr) return err(ENODEV);
   return impl_->groups.join(ifindex, group);
 }
-Result<void> Ip::leave_group(uint16_t ifindex, const IpAddress& group) { return impl_->groups.leave(ifindex, group); }
+Result<void> Ip::leave_group(uint16_t ifindex, const IpAddress& group) {
+  return impl_->groups.leave(ifindex, group);
+}
 
 Result<void> Ip::set_neighbour(uint16_t ifindex, const IpAddress& address, const wire::MacAddress& mac) {
   if (impl_->netif(ifindex) == nullptr) return err(ENODEV);
   NeighbourTable::Actions actions;
-  const Result<void> r =
-      impl_->neighbours(address.family()).set_permanent(ifindex, address, mac, ns_.now(), actions);
+  const Result<void> r = impl_->neighbours(address.family()).set_permanent(ifindex, address, mac, ns_.now(), actions);
   impl_->perform(actions);
   return r;
 }
@@ -109,7 +122,8 @@ void Ip::on_timer() {
 
 void Ip::flush() {
   const Time now = ns_.now();
-  for (uint16_t i = 1; i <= interface_count(); ++i) impl_->netif(i)->flush(now);
+  for (uint16_t i = 1; i <= interface_count(); ++i)
+    impl_->netif(i)->flush(now);
 }
 
 Time Ip::next_deadline() const {
@@ -126,8 +140,12 @@ Time Ip::next_deadline() const {
 
 // --- for transports -----------------------------------------------------------------------------------------------
 
-bool Ip::is_local_address(const IpAddress& a) const { return impl_->routes.is_local(a); }
-uint32_t Ip::route_generation() const { return impl_->routes.generation(); }
+bool Ip::is_local_address(const IpAddress& a) const {
+  return impl_->routes.is_local(a);
+}
+uint32_t Ip::route_generation() const {
+  return impl_->routes.generation();
+}
 
 Result<Route> Ip::route(const IpAddress& dst, const IpAddress& src, uint16_t oif, uint32_t mark) const {
   (void)mark;  // there is no policy routing
@@ -148,7 +166,9 @@ void Ip::send_port_unreachable(const Packet& packet, const PacketInfo& info) {
   }
 }
 
-uint32_t Ip::path_mtu(const IpAddress& dst, const Route& route) const { return impl_->path_mtu(dst, route); }
+uint32_t Ip::path_mtu(const IpAddress& dst, const Route& route) const {
+  return impl_->path_mtu(dst, route);
+}
 
 void Ip::confirm_neighbour(const Route& route) {
   if (route.is_local || route.is_multicast || route.is_broadcast) return;

@@ -35,14 +35,14 @@ struct PacketInfo {
 
 // An ICMP error about a packet that this host sent. `quoted` starts at the quoted transport header; at least 8 bytes.
 struct IcmpError {
-  PacketInfo about;      // src/dst as in the quoted packet: src is ours
+  PacketInfo about;  // src/dst as in the quoted packet: src is ours
   IpAddress reporter;
   uint8_t type = 0;
   uint8_t code = 0;
-  uint32_t mtu = 0;      // fragmentation needed, packet too big
+  uint32_t mtu = 0;  // fragmentation needed, packet too big
   ByteView quoted;
-  int error = 0;         // the errno that Linux maps it to (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, …)
-  bool is_fatal = false; // Linux's icmp_err_convert[].fatal
+  int error = 0;          // the errno that Linux maps it to (ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, …)
+  bool is_fatal = false;  // Linux's icmp_err_convert[].fatal
 };
 
 // The one interface by which ip calls upward.
@@ -60,32 +60,32 @@ class Transport {
 
 struct RouteSpec {
   Cidr destination;
-  IpAddress gateway;        // family kNone: on link
+  IpAddress gateway;  // family kNone: on link
   uint16_t ifindex = 0;
   uint32_t metric = 0;
   IpAddress preferred_source;
-  uint32_t mtu = 0;         // 0: the interface's
+  uint32_t mtu = 0;  // 0: the interface's
   bool mtu_locked = false;
   uint32_t advmss = 0;
   uint32_t initcwnd = 0;
   uint32_t initrwnd = 0;
-  uint32_t window = 0;      // RTAX_WINDOW: clamp
+  uint32_t window = 0;  // RTAX_WINDOW: clamp
   uint32_t rto_min_ms = 0;
   bool quickack = false;
-  uint8_t congestion = 0;   // reserved
+  uint8_t congestion = 0;  // reserved
 };
 
 // Where a packet to a destination goes; a value, valid while `generation` equals Ip::route_generation().
 struct Route {
   uint16_t ifindex = 0;
-  bool is_local = false;       // destination is this host: goes over the loopback interface
+  bool is_local = false;  // destination is this host: goes over the loopback interface
   bool is_broadcast = false;
   bool is_multicast = false;
-  IpAddress source;            // selected source address (RFC 6724 for IPv6)
+  IpAddress source;  // selected source address (RFC 6724 for IPv6)
   IpAddress next_hop;
-  uint32_t mtu = 0;            // path MTU: the route's or what ICMP has taught
+  uint32_t mtu = 0;  // path MTU: the route's or what ICMP has taught
   bool mtu_locked = false;
-  uint32_t advmss = 0;         // as given; 0: derive from the MTU
+  uint32_t advmss = 0;  // as given; 0: derive from the MTU
   uint32_t initcwnd = 0;
   uint32_t initrwnd = 0;
   uint32_t window = 0;
@@ -120,14 +120,15 @@ class Ip {
   ~Ip();
 
   // --- configuration -------------------------------------------------------------------------------------------
-  uint16_t add_interface(std::string name, std::unique_ptr<Link> link);  // ifindex, from 1; 1 is lo by convention; 0: full
-  Result<void> add_address(uint16_t ifindex, const Cidr& cidr);          // and its on-link route; EEXIST, ENODEV
+  uint16_t add_interface(std::string name,
+                         std::unique_ptr<Link> link);            // ifindex, from 1; 1 is lo by convention; 0: full
+  Result<void> add_address(uint16_t ifindex, const Cidr& cidr);  // and its on-link route; EEXIST, ENODEV
   Result<void> remove_address(uint16_t ifindex, const Cidr& cidr);
-  Result<void> add_route(const RouteSpec& r);                            // same destination and metric: replaced
+  Result<void> add_route(const RouteSpec& r);  // same destination and metric: replaced
   Result<void> remove_route(const Cidr& destination);
   std::vector<Address> addresses() const;
   std::vector<RouteSpec> routes() const;
-  Netif* interface(uint16_t ifindex) const;                // nullptr: none
+  Netif* interface(uint16_t ifindex) const;  // nullptr: none
   Netif* interface(const std::string& name) const;
   size_t interface_count() const;
   // Who registers for ICMP (1, 58) gets echo replies and errors about its own messages: a ping.
@@ -136,7 +137,7 @@ class Ip {
   Result<void> join_group(uint16_t ifindex, const IpAddress& group);
   Result<void> leave_group(uint16_t ifindex, const IpAddress& group);
   Result<void> set_neighbour(uint16_t ifindex, const IpAddress& address, const wire::MacAddress& mac);  // permanent
-  Result<void> remove_neighbour(uint16_t ifindex, const IpAddress& address);  // ENOENT
+  Result<void> remove_neighbour(uint16_t ifindex, const IpAddress& address);                            // ENOENT
   std::vector<NeighbourInfo> neighbours() const;
 
   // --- the turn -------------------------------------------------------------------------------------------------

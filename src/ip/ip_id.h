@@ -17,7 +17,8 @@ namespace leat::ip {
 class IdGenerator {
  public:
   explicit IdGenerator(Rng& rng) : rng_(rng), key_(make_sip_key(rng)) {
-    for (Counter& c : counters_) c.id.store(rng.next32(), std::memory_order_relaxed);
+    for (Counter& c : counters_)
+      c.id.store(rng.next32(), std::memory_order_relaxed);
   }
   // The first of `count` consecutive ids.
   uint16_t reserve(const IpAddress& src, const IpAddress& dst, uint8_t protocol, uint32_t count, Time now);

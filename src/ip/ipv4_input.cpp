@@ -1,5 +1,5 @@
-// A received IPv4 packet: validate, is it for us, reassemble, deliver (RFC 1122 §3.2; Linux's ip_rcv and ip_local_deliver).
-// Options are passed over; nothing is forwarded; the TTL does not matter to the destination.
+// A received IPv4 packet: validate, is it for us, reassemble, deliver (RFC 1122 §3.2; Linux's ip_rcv and
+// ip_local_deliver). Options are passed over; nothing is forwarded; the TTL does not matter to the destination.
 #include <algorithm>
 
 #include "ip/impl.h"
@@ -9,8 +9,12 @@ namespace {
 
 constexpr Mib kEcnMibs[] = {Mib::IpExtInNoECTPkts, Mib::IpExtInECT1Pkts, Mib::IpExtInECT0Pkts, Mib::IpExtInCEPkts};
 
-bool is_zero_net(const IpAddress& a) { return a.v4() >> 24 == 0; }
-bool is_local_group(const IpAddress& a) { return a.v4() >> 8 == 0xe00000; }  // 224.0.0.0/24
+bool is_zero_net(const IpAddress& a) {
+  return a.v4() >> 24 == 0;
+}
+bool is_local_group(const IpAddress& a) {
+  return a.v4() >> 8 == 0xe00000;
+}  // 224.0.0.0/24
 
 struct Fault {
   Mib mib;
@@ -130,8 +134,7 @@ void Ip::Impl::reassemble_ipv4(PacketPtr packet, const wire::Ipv4Header& h, Arri
   // All but the last carry a multiple of 8 bytes; Linux cuts the rest off.
   if (f.more) packet->trim(packet->length & ~7u);
   const Reassembly::Limits limits{static_cast<uint64_t>(int64_t{ns.sysctl.ipfrag_high_thresh}),
-                                  Duration::from_s(ns.sysctl.ipfrag_time),
-                                  ns.sysctl.ipfrag_max_dist.as<uint32_t>()};
+                                  Duration::from_s(ns.sysctl.ipfrag_time), ns.sysctl.ipfrag_max_dist.as<uint32_t>()};
   Reassembly::Result r = reassembly4.add(std::move(packet), f, limits, now());
   if (!note_reassembly(r, Family::kIpv4)) return;
   packet = std::move(r.packet);

@@ -7,9 +7,13 @@ namespace {
 
 constexpr size_t kBuckets = 1024;
 
-bool is_connected(NeighbourState s) { return s == NeighbourState::kReachable || s == NeighbourState::kPermanent; }
+bool is_connected(NeighbourState s) {
+  return s == NeighbourState::kReachable || s == NeighbourState::kPermanent;
+}
 // The link address may be used.
-bool is_valid(NeighbourState s) { return s != NeighbourState::kIncomplete && s != NeighbourState::kFailed; }
+bool is_valid(NeighbourState s) {
+  return s != NeighbourState::kIncomplete && s != NeighbourState::kFailed;
+}
 
 }  // namespace
 
@@ -41,7 +45,8 @@ NeighbourTable::NeighbourTable(Rng& rng, const NeighbourConfig& config)
     : config_(config), rng_(rng), key_(make_sip_key(rng)), core_(std::make_unique<Core>()) {}
 
 NeighbourTable::~NeighbourTable() {
-  while (Entry* e = core_->lru.front()) destroy(e);
+  while (Entry* e = core_->lru.front())
+    destroy(e);
 }
 
 // --- the table ----------------------------------------------------------------------------------------------------
@@ -60,8 +65,8 @@ NeighbourTable::Entry* NeighbourTable::find(uint16_t ifindex, const IpAddress& a
   return nullptr;
 }
 
-// Of the least recently used entries the first that nobody waits for and nobody has used lately. The search is short: what is being resolved is
-// at most a few seconds old, and a flood of such entries is what the bound is for.
+// Of the least recently used entries the first that nobody waits for and nobody has used lately. The search is short:
+// what is being resolved is at most a few seconds old, and a flood of such entries is what the bound is for.
 bool NeighbourTable::make_room(Time unused_since) {
   int looked_at = 0;
   for (Entry* e = core_->lru.front(); e != nullptr && looked_at < 64; e = core_->lru.next(e), ++looked_at) {
@@ -94,7 +99,8 @@ NeighbourTable::Entry* NeighbourTable::create(uint16_t ifindex, const IpAddress&
 
 void NeighbourTable::destroy(Entry* e) {
   Entry** link = &core_->buckets[bucket_of(e->ifindex, e->address)];
-  while (*link != e) link = &(*link)->chain;
+  while (*link != e)
+    link = &(*link)->chain;
   *link = e->chain;
   core_->lru.erase(e);
   core_->deadlines.disarm(e);
@@ -188,7 +194,8 @@ void NeighbourTable::apply(Entry& e, const Evidence& evidence, Time now, Actions
   a.mac = e.mac;
   a.ifindex = e.ifindex;
   e.waiting_bytes = 0;
-  while (PacketPtr p = e.waiting.pop_front()) a.send.push_back(std::move(p));
+  while (PacketPtr p = e.waiting.pop_front())
+    a.send.push_back(std::move(p));
 }
 
 void NeighbourTable::enter_reachable(Entry& e, Time now) {

@@ -50,14 +50,28 @@ struct NeighbourConfig {
   const Tunable& gc_stale_time_;
 
   static NeighbourConfig for_ipv4(const Sysctls& s) {
-    return {s.neigh_gc_thresh1,      s.neigh_gc_thresh2,    s.neigh_gc_thresh3,    s.neigh_unres_qlen_bytes,
-            s.neigh_mcast_solicit,   s.neigh_ucast_solicit, s.neigh_retrans_time_ms,
-            s.neigh_base_reachable_time_ms, s.neigh_delay_first_probe_time, s.neigh_gc_stale_time};
+    return {s.neigh_gc_thresh1,
+            s.neigh_gc_thresh2,
+            s.neigh_gc_thresh3,
+            s.neigh_unres_qlen_bytes,
+            s.neigh_mcast_solicit,
+            s.neigh_ucast_solicit,
+            s.neigh_retrans_time_ms,
+            s.neigh_base_reachable_time_ms,
+            s.neigh_delay_first_probe_time,
+            s.neigh_gc_stale_time};
   }
   static NeighbourConfig for_ipv6(const Sysctls& s) {
-    return {s.ipv6_neigh_gc_thresh1,      s.ipv6_neigh_gc_thresh2,    s.ipv6_neigh_gc_thresh3,    s.ipv6_neigh_unres_qlen_bytes,
-            s.ipv6_neigh_mcast_solicit,   s.ipv6_neigh_ucast_solicit, s.ipv6_neigh_retrans_time_ms,
-            s.ipv6_neigh_base_reachable_time_ms, s.ipv6_neigh_delay_first_probe_time, s.ipv6_neigh_gc_stale_time};
+    return {s.ipv6_neigh_gc_thresh1,
+            s.ipv6_neigh_gc_thresh2,
+            s.ipv6_neigh_gc_thresh3,
+            s.ipv6_neigh_unres_qlen_bytes,
+            s.ipv6_neigh_mcast_solicit,
+            s.ipv6_neigh_ucast_solicit,
+            s.ipv6_neigh_retrans_time_ms,
+            s.ipv6_neigh_base_reachable_time_ms,
+            s.ipv6_neigh_delay_first_probe_time,
+            s.ipv6_neigh_gc_stale_time};
   }
   size_t gc_thresh1() const { return gc_thresh1_.as<size_t>(); }
   size_t gc_thresh2() const { return gc_thresh2_.as<size_t>(); }
@@ -86,24 +100,24 @@ class NeighbourTable {
     IpAddress target;
     uint16_t ifindex = 0;
     bool is_unicast = false;
-    wire::MacAddress mac;     // when unicast
-    IpAddress source;         // of the packet that waits; kNone: choose
+    wire::MacAddress mac;  // when unicast
+    IpAddress source;      // of the packet that waits; kNone: choose
   };
   struct Actions {
     std::vector<Solicitation> solicit;
-    PacketQueue send;         // all to `mac` over `ifindex`
+    PacketQueue send;  // all to `mac` over `ifindex`
     wire::MacAddress mac;
     uint16_t ifindex = 0;
-    PacketQueue failed;       // the neighbour does not answer; ifindex of each is that of its way out
-    uint32_t discarded = 0;   // pushed out of a full queue
+    PacketQueue failed;      // the neighbour does not answer; ifindex of each is that of its way out
+    uint32_t discarded = 0;  // pushed out of a full queue
   };
   // What an ARP packet or an advertisement says about a neighbour.
   struct Evidence {
     wire::MacAddress mac;
     bool has_mac = true;
-    bool is_reachable = false;  // a solicited answer: REACHABLE; otherwise STALE
-    bool may_override = false;  // a different address replaces the one that is known
-    bool weak_override = false; // without may_override: a different address makes a REACHABLE entry STALE (ND)
+    bool is_reachable = false;   // a solicited answer: REACHABLE; otherwise STALE
+    bool may_override = false;   // a different address replaces the one that is known
+    bool weak_override = false;  // without may_override: a different address makes a REACHABLE entry STALE (ND)
     bool may_create = false;
     bool respects_locktime = false;
   };

@@ -10,10 +10,13 @@ void Ip::Impl::perform(NeighbourTable::Actions& actions) {
     s.target.is_v4() ? send_arp_request(*n, s) : send_neighbor_solicitation(*n, s);
   }
   if (Netif* n = netif(actions.ifindex); n != nullptr) {
-    while (PacketPtr p = actions.send.pop_front()) transmit(*n, std::move(p), &actions.mac);
+    while (PacketPtr p = actions.send.pop_front())
+      transmit(*n, std::move(p), &actions.mac);
   }
-  for (; actions.discarded != 0; --actions.discarded) ns.drop(DropReason::kNeighQueueFull);
-  while (PacketPtr p = actions.failed.pop_front()) report_unreachable(std::move(p));
+  for (; actions.discarded != 0; --actions.discarded)
+    ns.drop(DropReason::kNeighQueueFull);
+  while (PacketPtr p = actions.failed.pop_front())
+    report_unreachable(std::move(p));
 }
 
 // Linux sends itself an ICMP host unreachable; the sender is always local here, so it is told at once
@@ -35,8 +38,12 @@ void Ip::Impl::report_unreachable(PacketPtr packet) {
     if (!upper) return;
     e.type = wire::kIcmp6Unreachable;
     e.code = wire::kIcmp6AddressUnreachable;
-    quote = {.src = v6->src, .dst = v6->dst, .protocol = upper->protocol, .tos = v6->traffic_class,
-             .ttl = v6->hop_limit, .flow_label = v6->flow_label};
+    quote = {.src = v6->src,
+             .dst = v6->dst,
+             .protocol = upper->protocol,
+             .tos = v6->traffic_class,
+             .ttl = v6->hop_limit,
+             .flow_label = v6->flow_label};
     offset = upper->offset;
   } else {
     return;

@@ -92,7 +92,8 @@ Result<void> Ip::Impl::output_v6(PacketPtr packet, const Route& r, const SendPar
   h.src = params.src;
   h.dst = params.dst;
   if (packet->gso_size == 0 && packet->length + wire::kIpv6HeaderBytes > mtu) {
-    if (!params.dont_fragment) return fragment_v6(std::move(packet), r, h, mtu, r.is_multicast && params.multicast_loop);
+    if (!params.dont_fragment)
+      return fragment_v6(std::move(packet), r, h, mtu, r.is_multicast && params.multicast_loop);
     count(Mib::Ip6FragFails);
     return err(EMSGSIZE);
   }

@@ -5,13 +5,13 @@
 namespace leat::ip {
 
 const IpMibs& ip_mibs(Family f) {
-  static constexpr IpMibs kV4{Mib::IpOutRequests,    Mib::IpOutTransmits,     Mib::IpExtOutOctets, Mib::IpExtOutMcastPkts,
-                              Mib::IpExtOutMcastOctets, Mib::IpOutDiscards,   Mib::IpFragOKs,      Mib::IpFragFails,
-                              Mib::IpFragCreates,    Mib::IpReasmReqds,       Mib::IpReasmOKs,     Mib::IpReasmFails,
-                              Mib::IpReasmTimeout};
-  static constexpr IpMibs kV6{Mib::Ip6OutRequests,   Mib::Ip6OutTransmits,    Mib::Ip6OutOctets,   Mib::Ip6OutMcastPkts,
-                              Mib::Ip6OutMcastOctets, Mib::Ip6OutDiscards,    Mib::Ip6FragOKs,     Mib::Ip6FragFails,
-                              Mib::Ip6FragCreates,   Mib::Ip6ReasmReqds,      Mib::Ip6ReasmOKs,    Mib::Ip6ReasmFails,
+  static constexpr IpMibs kV4{
+      Mib::IpOutRequests, Mib::IpOutTransmits, Mib::IpExtOutOctets, Mib::IpExtOutMcastPkts, Mib::IpExtOutMcastOctets,
+      Mib::IpOutDiscards, Mib::IpFragOKs,      Mib::IpFragFails,    Mib::IpFragCreates,     Mib::IpReasmReqds,
+      Mib::IpReasmOKs,    Mib::IpReasmFails,   Mib::IpReasmTimeout};
+  static constexpr IpMibs kV6{Mib::Ip6OutRequests,    Mib::Ip6OutTransmits, Mib::Ip6OutOctets, Mib::Ip6OutMcastPkts,
+                              Mib::Ip6OutMcastOctets, Mib::Ip6OutDiscards,  Mib::Ip6FragOKs,   Mib::Ip6FragFails,
+                              Mib::Ip6FragCreates,    Mib::Ip6ReasmReqds,   Mib::Ip6ReasmOKs,  Mib::Ip6ReasmFails,
                               Mib::Ip6ReasmTimeout};
   return f == Family::kIpv4 ? kV4 : kV6;
 }

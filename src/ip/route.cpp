@@ -1,155 +1,10 @@
 #include "ip/route.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "ip/route_snapshot.h"
 
 namespace leat::ip {
-
-IpAddress masked(const IpAddress& a, int prefix) {
-  if (a.is_v4()) return IpAddress::from_v4(prefix <= 0 ? 0 : a.v4() & (~0u << (32 - std::min(prefix, 32))));
-  uint8_t b[16] = {};
-  const int whole = std::clamp(prefix, 0, 128) / 8;
-  std::memcpy(b, a.bytes(), static_cast<size_t>(whole));
-  if (whole < 16 && prefix > 0) b[whole] = static_cast<uint8_t>(a.bytes()[whole] & (0xff00 >> (prefix % 8)));
-  return IpAddress::from_v6_bytes(b);
-}
-
-IpAddress subnet_broadcast(const Cidr& c) {
-  return IpAddress::from_v4(masked(c.address, c.prefix).v4() | static_cast<uint32_t>((uint64_t{1} << (32 - c.prefix)) - 1));
-}
-
-int common_prefix_bits(const IpAddress& a, const IpAddress& b) {
-  if (a.family() != b.family()) return 0;
-  if (a.is_v4()) return std::countl_zero(a.v4() ^ b.v4());
-  for (int i = 0; i < 16; ++i) {
-    const auto diff = static_cast<uint8_t>(a.bytes()[i] ^ b.bytes()[i]);
-    if (diff != 0) return i * 8 + std::countl_zero(diff);
-  }
-  return 128;
-}
-
-int ipv6_scope(const IpAddress& a) {
-  const uint8_t* b = a.bytes();
-  if (a.is_multicast()) return b[1] & 0x0f;
-  if (a.is_loopback() || a.is_link_local()) return 2;  // RFC 6724 §3.4 gives ::1 link-local scope
-  if (b[0] == 0xfe && (b[1] & 0xc0) == 0xc0) return 5;
-  return 14;
-}
-
-int ipv6_label(const IpAddress& a) {
-  struct Policy {
-    uint8_t bytes[16];
-    int prefix;
-    int label;
-  };
-  static constexpr Policy kTable[] = {
-      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, 0},
-      {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 4},
-      {{}, 96, 3},
-      {{0x20, 0x01, 0x00, 0x10}, 28, 7},
-      {{0x20, 0x01}, 32, 6},
-      {{0x20, 0x02}, 16, 2},
-      {{0x3f, 0xfe}, 16, 12},
-      {{0xfe, 0xc0}, 10, 11},
-      {{0xfc}, 7, 5},
-  };
-  for (const Policy& p : kTable) {
-    if (a.has_prefix(IpAddress::from_v6_bytes(p.bytes), p.prefix)) return p.label;
-  }
-  return 1;
-}
-
-namespace {
-
-// Longest prefix match: the lengths that occur, longest first; within one, entries sorted by network, then metric.
-class PrefixTable {
- public:
-  void insert(const RouteSpec& r) {
-    auto level = std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.prefix <= r.destination.prefix; });
-    if (level == levels_.end() || level->prefix != r.destination.prefix) {
-      level = levels_.insert(level, Level{r.destination.prefix, {}});
-    }
-    const auto at = std::upper_bound(level->entries.begin(), level->entries.end(), r, is_less);
-    level->entries.insert(at, r);
-  }
-  // The first route, best first, of which `accept` approves.
-  template <class F>
-  const RouteSpec* find(const IpAddress& dst, F&& accept) const {
-    for (const Level& level : levels_) {
-      const IpAddress network = masked(dst, level.prefix);
-      auto it = std::lower_bound(level.entries.begin(), level.entries.end(), network,
-                                 [](const RouteSpec& r, const IpAddress& n) { return r.destination.address < n; });
-      for (; it != level.entries.end() && it->destination.address == network; ++it) {
-        if (accept(*it)) return &*it;
-      }
-    }
-    return nullptr;
-  }
-
- private:
-  struct Level {
-    int prefix;
-    std::vector<RouteSpec> entries;
-  };
-  static bool is_less(const RouteSpec& a, const RouteSpec& b) {
-    if (a.destination.address != b.destination.address) return a.destination.address < b.destination.address;
-    return a.metric < b.metric;
-  }
-  std::vector<Level> levels_;
-};
-
-IpAddress limited_broadcast() { return IpAddress::from_v4(0xffffffff); }
-IpAddress loopback_v4() { return IpAddress::from_v4(0x7f000001); }
-IpAddress loopback_v6() {
-  static constexpr uint8_t kBytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  return IpAddress::from_v6_bytes(kBytes);
-}
-bool is_v6_link_local(const IpAddress& a) { return a.is_v6() && a.is_link_local(); }
-// RFC 6724's link-local scope for a multicast group: ff02:: and, as on Linux, ff01::.
-bool is_link_scope_multicast(const IpAddress& a) { return a.is_v6() && a.is_multicast() && ipv6_scope(a) <= 2; }
-
-}  // namespace
-
-struct RouteTable::Snapshot {
-  std::vector<LinkInfo> links;
-  std::vector<Address> addresses;     // in the order of configuration
-  std::vector<RouteSpec> specs;       // as configured
-  std::vector<RouteSpec> connected;   // from the addresses
-  std::vector<Address> locals;        // sorted by address
-  std::vector<IpAddress> broadcasts;  // sorted
-  PrefixTable v4, v6;
-
-  const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }
-  const LinkInfo* link(uint16_t ifindex) const {
-    for (const LinkInfo& l : links) {
-      if (l.ifindex == ifindex) return &l;
-    }
-    return nullptr;
-  }
-  bool is_loopback_link(uint16_t ifindex) const {
-    const LinkInfo* l = link(ifindex);
-    return l != nullptr && l->is_loopback;
-  }
-  uint16_t loopback() const { return !links.empty() && links[0].is_loopback ? links[0].ifindex : uint16_t{0}; }
-
-  void build();
-  void connect(const Address& a);
-  bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
-  bool is_broadcast(const IpAddress& a) const {
-    return a == limited_broadcast() || std::binary_search(broadcasts.begin(), broadcasts.end(), a);
-  }
-  IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
-  IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
-  IpAddress select(const IpAddress& near, uint16_t ifindex) const {
-    return near.is_v4() ? select_v4(near, ifindex) : select_v6(near, ifindex);
-  }
-  Result<uint16_t> check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const;
-  bool fill_local(const IpAddress& dst, uint16_t oif, Route& out) const;
-  Result<void> fill_remote(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
-  Result<void> fill_group(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
-  void use(const RouteSpec& r, const IpAddress& dst, Route& out) const;
-  void use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const;
-};
 
 // --- building -----------------------------------------------------------------------------------------------------
 
@@ -162,10 +17,13 @@ void RouteTable::Snapshot::build() {
   broadcasts.clear();
   v4 = PrefixTable();
   v6 = PrefixTable();
-  for (const Address& a : addresses) connect(a);
+  for (const Address& a : addresses)
+    connect(a);
   std::sort(broadcasts.begin(), broadcasts.end());
-  for (const RouteSpec& r : specs) (r.destination.address.is_v4() ? v4 : v6).insert(r);
-  for (const RouteSpec& r : connected) (r.destination.address.is_v4() ? v4 : v6).insert(r);
+  for (const RouteSpec& r : specs)
+    (r.destination.address.is_v4() ? v4 : v6).insert(r);
+  for (const RouteSpec& r : connected)
+    (r.destination.address.is_v4() ? v4 : v6).insert(r);
 }
 
 // The on-link route that an address brings along. A further address in the same prefix is Linux's "secondary": no
@@ -208,8 +66,12 @@ RouteTable::Scope RouteTable::scope_of(const IpAddress& a, uint16_t ifindex) con
   return a.is_v4() && s->is_broadcast(a) ? Scope::kBroadcast : Scope::kNotOurs;
 }
 
-bool RouteTable::is_local(const IpAddress& a) const { return snapshot()->has_local(a, 0); }
-bool RouteTable::is_local_on(const IpAddress& a, uint16_t ifindex) const { return snapshot()->has_local(a, ifindex); }
+bool RouteTable::is_local(const IpAddress& a) const {
+  return snapshot()->has_local(a, 0);
+}
+bool RouteTable::is_local_on(const IpAddress& a, uint16_t ifindex) const {
+  return snapshot()->has_local(a, ifindex);
+}
 bool RouteTable::has_solicited_node(const IpAddress& group, uint16_t ifindex) const {
   for (const Address& a : snapshot()->addresses) {
     if (a.ifindex != ifindex || !a.cidr.address.is_v6()) continue;
@@ -217,65 +79,11 @@ bool RouteTable::has_solicited_node(const IpAddress& group, uint16_t ifindex) co
   }
   return false;
 }
-uint16_t RouteTable::loopback_ifindex() const { return snapshot()->loopback(); }
+uint16_t RouteTable::loopback_ifindex() const {
+  return snapshot()->loopback();
+}
 IpAddress RouteTable::select_source(const IpAddress& near, uint16_t ifindex) const {
   return snapshot()->select(near, ifindex);
-}
-
-// --- source selection ---------------------------------------------------------------------------------------------
-
-// As Linux: on the interface, the address whose prefix holds the next hop, else its first; else any that is not
-// host-only.
-IpAddress RouteTable::Snapshot::select_v4(const IpAddress& near, uint16_t ifindex) const {
-  const Address* first = nullptr;
-  for (const Address& a : addresses) {
-    if (a.ifindex != ifindex || !a.cidr.address.is_v4()) continue;
-    if (a.cidr.address.is_loopback() && !is_loopback_link(ifindex)) continue;
-    if (a.cidr.contains(near)) return a.cidr.address;
-    if (first == nullptr) first = &a;
-  }
-  if (first != nullptr) return first->cidr.address;
-  for (const Address& a : addresses) {
-    if (a.cidr.address.is_v4() && !a.cidr.address.is_loopback()) return a.cidr.address;
-  }
-  return is_loopback_link(ifindex) ? loopback_v4() : IpAddress();
-}
-
-namespace {
-
-struct Candidate {
-  IpAddress address;
-  int prefix = 0;
-  uint16_t ifindex = 0;
-};
-
-// RFC 6724 §5, pairwise: is `a` better than `b`? Rules 3, 4 and 7 need address states that leat has not.
-bool is_better_source(const Candidate& a, const Candidate& b, const IpAddress& dst, uint16_t ifindex) {
-  if ((a.address == dst) != (b.address == dst)) return a.address == dst;  // rule 1
-  const int sa = ipv6_scope(a.address), sb = ipv6_scope(b.address), sd = ipv6_scope(dst);
-  if (sa != sb) return sa < sb ? sa >= sd : sb < sd;  // rule 2
-  if ((a.ifindex == ifindex) != (b.ifindex == ifindex)) return a.ifindex == ifindex;  // rule 5
-  const bool la = ipv6_label(a.address) == ipv6_label(dst), lb = ipv6_label(b.address) == ipv6_label(dst);
-  if (la != lb) return la;  // rule 6
-  const int ma = std::min(common_prefix_bits(a.address, dst), a.prefix);
-  const int mb = std::min(common_prefix_bits(b.address, dst), b.prefix);
-  return ma > mb;  // rule 8
-}
-
-}  // namespace
-
-IpAddress RouteTable::Snapshot::select_v6(const IpAddress& dst, uint16_t ifindex) const {
-  // RFC 6724 §4: for link-local destinations and groups of that scope, only addresses of that link.
-  const bool same_link = is_v6_link_local(dst) || is_link_scope_multicast(dst);
-  Candidate best;
-  for (const Address& a : addresses) {
-    if (!a.cidr.address.is_v6() || a.cidr.address.is_loopback()) continue;
-    if (a.ifindex != ifindex && (same_link || is_v6_link_local(a.cidr.address))) continue;
-    const Candidate c{a.cidr.address, a.cidr.prefix, a.ifindex};
-    if (best.address.family() == Family::kNone || is_better_source(c, best, dst, ifindex)) best = c;
-  }
-  if (best.address.family() == Family::kNone && is_loopback_link(ifindex)) return loopback_v6();
-  return best.address;
 }
 
 // --- look-up ------------------------------------------------------------------------------------------------------
@@ -330,8 +138,7 @@ bool RouteTable::Snapshot::fill_local(const IpAddress& dst, uint16_t oif, Route&
   return true;
 }
 
-Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, const IpAddress& src, uint16_t oif,
-                                              Route& out) const {
+Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, uint16_t oif, Route& out) const {
   if (oif == 0) {
     const RouteSpec* r = table(dst.family()).find(dst, [](const RouteSpec&) { return true; });
     if (r != nullptr) {
@@ -352,15 +159,12 @@ Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, const IpAddr
   out.is_multicast = dst.is_multicast();
   out.is_broadcast = dst.is_broadcast();
   if (out.source.family() == Family::kNone) out.source = select(dst, out.ifindex);
-  (void)src;
+
   return {};
 }
 
-Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, const IpAddress& src, uint16_t oif,
-                                               Route& out) const {
-  (void)src;
-  const RouteSpec* r =
-      table(dst.family()).find(dst, [&](const RouteSpec& c) { return oif == 0 || c.ifindex == oif; });
+Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, uint16_t oif, Route& out) const {
+  const RouteSpec* r = table(dst.family()).find(dst, [&](const RouteSpec& c) { return oif == 0 || c.ifindex == oif; });
   if (r != nullptr) {
     use(*r, dst, out);
   } else if (oif != 0 && dst.is_v4()) {
@@ -385,8 +189,7 @@ Result<Route> RouteTable::look_up(const IpAddress& dst, const IpAddress& src, ui
   if (!device) return std::unexpected(device.error());
   if (!s->fill_local(to, *device, out)) {
     const bool is_group = to.is_multicast() || to.is_broadcast();
-    const Result<void> found =
-        is_group ? s->fill_group(to, src, *device, out) : s->fill_remote(to, src, *device, out);
+    const Result<void> found = is_group ? s->fill_group(to, *device, out) : s->fill_remote(to, *device, out);
     if (!found) return std::unexpected(found.error());
   }
   if (src.family() != Family::kNone && !src.is_any()) out.source = src;
@@ -406,14 +209,17 @@ RouteTable::RouteTable() {
   publish(std::move(first), Time());
 }
 
-RouteTable::~RouteTable() { delete current_.load(std::memory_order_relaxed); }
+RouteTable::~RouteTable() {
+  delete current_.load(std::memory_order_relaxed);
+}
 
 void RouteTable::publish(std::unique_ptr<Snapshot> next, Time now) {
   next->build();
   std::unique_ptr<const Snapshot> old(current_.exchange(next.release(), std::memory_order_acq_rel));
   bump_generation();
   if (old != nullptr) retired_.push_back({std::move(old), now});
-  while (retired_.size() > kKeep && retired_.front().at + kGrace < now) retired_.erase(retired_.begin());
+  while (retired_.size() > kKeep && retired_.front().at + kGrace < now)
+    retired_.erase(retired_.begin());
 }
 
 void RouteTable::add_link(const LinkInfo& link, Time now) {
@@ -504,7 +310,9 @@ Result<void> RouteTable::remove_route(const Cidr& destination, Time now) {
   return {};
 }
 
-std::vector<Address> RouteTable::addresses() const { return snapshot()->addresses; }
+std::vector<Address> RouteTable::addresses() const {
+  return snapshot()->addresses;
+}
 
 std::vector<RouteSpec> RouteTable::routes() const {
   const Snapshot* s = snapshot();

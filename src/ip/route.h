@@ -21,11 +21,11 @@
 
 namespace leat::ip {
 
-IpAddress masked(const IpAddress& a, int prefix);                 // the first `prefix` bits, zeros behind
-IpAddress subnet_broadcast(const Cidr& c);                        // IPv4: ones behind the prefix
-int common_prefix_bits(const IpAddress& a, const IpAddress& b);   // 0 to 128; of different families: 0
-int ipv6_scope(const IpAddress& a);                               // RFC 4291 §2.7: 1 node, 2 link, 5 site, 14 global
-int ipv6_label(const IpAddress& a);                               // RFC 6724 §2.1, Linux's default table
+IpAddress masked(const IpAddress& a, int prefix);                // the first `prefix` bits, zeros behind
+IpAddress subnet_broadcast(const Cidr& c);                       // IPv4: ones behind the prefix
+int common_prefix_bits(const IpAddress& a, const IpAddress& b);  // 0 to 128; of different families: 0
+int ipv6_scope(const IpAddress& a);                              // RFC 4291 §2.7: 1 node, 2 link, 5 site, 14 global
+int ipv6_label(const IpAddress& a);                              // RFC 6724 §2.1, Linux's default table
 
 class RouteTable {
  public:
@@ -54,7 +54,7 @@ class RouteTable {
   // A link-local IPv6 address counts on its own interface only.
   Scope scope_of(const IpAddress& a, uint16_t ifindex) const;
   bool is_local(const IpAddress& a) const;
-  bool is_local_on(const IpAddress& a, uint16_t ifindex) const;  // configured on that very interface
+  bool is_local_on(const IpAddress& a, uint16_t ifindex) const;             // configured on that very interface
   bool has_solicited_node(const IpAddress& group, uint16_t ifindex) const;  // of an IPv6 address of the interface
   // The address that a packet of ours on this interface towards `near` carries; family kNone when there is none.
   IpAddress select_source(const IpAddress& near, uint16_t ifindex) const;

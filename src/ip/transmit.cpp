@@ -63,7 +63,8 @@ void Ip::Impl::transmit(Netif& n, PacketPtr packet, const wire::MacAddress* mac)
     NetifCounters::add(n.counters().tx_dropped, 1);
     return ns.drop(DropReason::kNoMem);
   }
-  while (PacketPtr s = segments.pop_front()) transmit_whole(n, std::move(s), mac);
+  while (PacketPtr s = segments.pop_front())
+    transmit_whole(n, std::move(s), mac);
 }
 
 void Ip::Impl::transmit_whole(Netif& n, PacketPtr packet, const wire::MacAddress* mac) {

@@ -46,7 +46,8 @@ TEST_F(ReassemblyTest, PiecesInAnyOrderMakeTheDatagram) {
     const Bytes b = bytes_of(*result.packet);
     EXPECT_EQ(Bytes(b.begin() + 20, b.end()), counting(256));
     uint32_t chain = 0;
-    for (const Packet* p = result.packet.get(); p != nullptr; p = p->more) ++chain;
+    for (const Packet* p = result.packet.get(); p != nullptr; p = p->more)
+      ++chain;
     EXPECT_EQ(chain, 4u);  // not copied
     EXPECT_EQ(table.queues(), 0u);
     EXPECT_EQ(table.memory(), 0u);
@@ -95,7 +96,8 @@ TEST_F(ReassemblyTest, NothingGrowsBeyond65535Bytes) {
 TEST_F(ReassemblyTest, MemoryIsBounded) {
   limits.high_thresh = 100'000;
   uint32_t refused = 0;
-  for (uint32_t id = 0; id < 1000; ++id) refused += add(0, 512, true, id) == Outcome::kNoMemory ? 1 : 0;
+  for (uint32_t id = 0; id < 1000; ++id)
+    refused += add(0, 512, true, id) == Outcome::kNoMemory ? 1 : 0;
   EXPECT_GT(refused, 800u);
   EXPECT_LT(table.memory(), 103'000u);
   EXPECT_EQ(add(512, 8, false, 0), Outcome::kNoMemory);  // old ones may not grow either
@@ -108,19 +110,22 @@ TEST_F(ReassemblyTest, MemoryIsBounded) {
 }
 
 TEST_F(ReassemblyTest, ThePiecesOfOneDatagramAreBounded) {
-  for (uint32_t i = 0; i < Reassembly::kMaxPieces; ++i) ASSERT_EQ(add(i * 16, 8, true), Outcome::kQueued);
+  for (uint32_t i = 0; i < Reassembly::kMaxPieces; ++i)
+    ASSERT_EQ(add(i * 16, 8, true), Outcome::kQueued);
   EXPECT_EQ(add(8, 8, true), Outcome::kInvalid);
   EXPECT_EQ(table.queues(), 0u);
 }
 
 TEST_F(ReassemblyTest, AQueueThatItsPeerHasLeftFarBehindIsBegunAnew) {
   EXPECT_EQ(add(0, 8, true, 5), Outcome::kQueued);
-  for (uint32_t i = 0; i < 65; ++i) add(0, 8, true, 100 + i);
+  for (uint32_t i = 0; i < 65; ++i)
+    add(0, 8, true, 100 + i);
   EXPECT_EQ(add(8, 8, false, 5), Outcome::kQueued);  // not glued to the old first piece
   EXPECT_TRUE(result.restarted);
   limits.max_dist = 0;
   EXPECT_EQ(add(0, 8, true, 6), Outcome::kQueued);
-  for (uint32_t i = 0; i < 65; ++i) add(0, 8, true, 1000 + i);
+  for (uint32_t i = 0; i < 65; ++i)
+    add(0, 8, true, 1000 + i);
   EXPECT_EQ(add(8, 8, false, 6), Outcome::kComplete);
 }
 
@@ -187,7 +192,9 @@ struct FragmentInputTest : testing::Test {
   Host host;
   uint16_t eth;
   Bytes datagram = udp(1, 2, counting(100));  // 108 bytes
-  Bytes part(size_t from, size_t to) { return Bytes(datagram.begin() + static_cast<long>(from), datagram.begin() + static_cast<long>(to)); }
+  Bytes part(size_t from, size_t to) {
+    return Bytes(datagram.begin() + static_cast<long>(from), datagram.begin() + static_cast<long>(to));
+  }
 };
 
 TEST_F(FragmentInputTest, AnIpv4DatagramIsDeliveredOnce) {

@@ -51,7 +51,8 @@ struct GroTest : testing::Test {
   std::vector<uint32_t> batch(const std::vector<Seg>& segments) {
     Gro gro(pool);
     PacketQueue out;
-    for (const Seg& s : segments) gro.add(pool.make_copy(segment(s)), out);
+    for (const Seg& s : segments)
+      gro.add(pool.make_copy(segment(s)), out);
     gro.flush(out);
     packets.clear();
     std::vector<uint32_t> lengths;
@@ -85,15 +86,16 @@ TEST_F(GroTest, SegmentsInSequenceBecomeOnePacketThatGsoTakesApartAgain) {
     PacketQueue out;
     ASSERT_TRUE(gso_split(p, pool, false, out));
     ASSERT_EQ(out.count(), 5u);
-    for (const Seg& s : in) EXPECT_EQ(bytes_of(*out.pop_front()), segment(s));
+    for (const Seg& s : in)
+      EXPECT_EQ(bytes_of(*out.pop_front()), segment(s));
   }
 }
 
 TEST_F(GroTest, WhatDoesNotFitEndsThePacketAndKeepsTheOrder) {
   const Seg first;
   const Seg next[] = {
-      {.seq = 1101},                                        // a hole
-      {.seq = 1100, .payload = 101},                        // larger
+      {.seq = 1101},                  // a hole
+      {.seq = 1100, .payload = 101},  // larger
       {.seq = 1100, .ack = 6},
       {.seq = 1100, .window = 501},
       {.seq = 1100, .tsval = 8},
@@ -130,17 +132,20 @@ TEST_F(GroTest, APureAckOfTheFlowDoesNotOvertake) {
 TEST_F(GroTest, FlowsAreKeptApartAndTheirNumberIsBounded) {
   std::vector<Seg> in;
   for (uint32_t i = 0; i < 3; ++i) {
-    for (uint16_t f = 0; f < 4; ++f) in.push_back({.seq = 1000 + i * 100, .sport = static_cast<uint16_t>(f + 1)});
+    for (uint16_t f = 0; f < 4; ++f)
+      in.push_back({.seq = 1000 + i * 100, .sport = static_cast<uint16_t>(f + 1)});
   }
   EXPECT_EQ(batch(in), (Lengths{300, 300, 300, 300}));
   in.clear();
-  for (uint16_t f = 0; f < 100; ++f) in.push_back({.sport = static_cast<uint16_t>(f + 1)});
+  for (uint16_t f = 0; f < 100; ++f)
+    in.push_back({.sport = static_cast<uint16_t>(f + 1)});
   EXPECT_EQ(batch(in).size(), 100u);
 }
 
 TEST_F(GroTest, ThePacketStaysBelow64KilobytesAndItsChainIsShort) {
   std::vector<Seg> in;
-  for (uint32_t i = 0; i < 100; ++i) in.push_back({.seq = 1000 + i * 1400, .payload = 1400});
+  for (uint32_t i = 0; i < 100; ++i)
+    in.push_back({.seq = 1000 + i * 1400, .payload = 1400});
   EXPECT_EQ(batch(in), (Lengths{46 * 1400, 46 * 1400, 8 * 1400}));
   Bytes want;
   for (uint32_t i = 0; i < 46; ++i) {
@@ -150,7 +155,8 @@ TEST_F(GroTest, ThePacketStaysBelow64KilobytesAndItsChainIsShort) {
   const Bytes got = bytes_of(*packets[0]);
   EXPECT_EQ(Bytes(got.begin() + 52, got.end()), want);
   int chain = 0;
-  for (const Packet* p = packets[0].get(); p != nullptr; p = p->more) ++chain;
+  for (const Packet* p = packets[0].get(); p != nullptr; p = p->more)
+    ++chain;
   EXPECT_LE(chain, 4);
   packets[0]->trim(52 + 46 * 1400 - 5000);
   packets[0]->pull(10'000);
@@ -172,7 +178,8 @@ TEST(GroInput, AnInterfaceMergesWhenToldTo) {
     const uint16_t tap = host.add(ethernet_link(), {"10.0.0.1/24"});
     host.ip->interface(tap)->set_gro(is_on);
     for (uint32_t i = 0; i < 4; ++i) {
-      const Bytes f = ethernet(mac(1), mac(2), 0x0800, segment({.seq = 1000 + i * 100, .id = static_cast<uint16_t>(i)}));
+      const Bytes f =
+          ethernet(mac(1), mac(2), 0x0800, segment({.seq = 1000 + i * 100, .id = static_cast<uint16_t>(i)}));
       host.link(tap).in.push_back(host.pool.make_copy(f).release());
     }
     EXPECT_EQ(host.ip->receive(tap, 64), 4u);

@@ -79,8 +79,7 @@ TEST(Gso, SplitsIpv4WithRunningIdsAndSequenceNumbersThatWrap) {
   const Bytes payload = counting(2500);
   const uint32_t sizes[] = {1000, 1000, 500};
   const uint16_t ids[] = {0xfffe, 0xffff, 0x0000};
-  const uint8_t flags[] = {wire::kTcpAck | wire::kTcpCwr, wire::kTcpAck,
-                           wire::kTcpAck | wire::kTcpPsh | wire::kTcpFin};
+  const uint8_t flags[] = {wire::kTcpAck | wire::kTcpCwr, wire::kTcpAck, wire::kTcpAck | wire::kTcpPsh | wire::kTcpFin};
   for (uint32_t i = 0; i < 3; ++i) {
     PacketPtr s = out.pop_front();
     const Bytes b = bytes_of(*s);

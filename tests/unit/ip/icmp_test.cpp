@@ -72,7 +72,8 @@ TEST_F(IcmpTest, AnEchoToALinkLocalOrMulticastAddressIsAnsweredFromTheInterface)
 TEST_F(IcmpTest, AFragmentedEchoIsAnsweredInFragments) {
   const Bytes whole = icmp4(8, 0, 1, counting(3000));
   host.give(eth, v4({.protocol = 1, .id = 9, .more = true}, Bytes(whole.begin(), whole.begin() + 1480)));
-  host.give(eth, v4({.protocol = 1, .id = 9, .more = true, .offset = 1480}, Bytes(whole.begin() + 1480, whole.begin() + 2960)));
+  host.give(eth, v4({.protocol = 1, .id = 9, .more = true, .offset = 1480},
+                    Bytes(whole.begin() + 1480, whole.begin() + 2960)));
   host.give(eth, v4({.protocol = 1, .id = 9, .offset = 2960}, Bytes(whole.begin() + 2960, whole.end())));
   Bytes joined;
   for (int i = 0; i < 3; ++i) {
@@ -135,8 +136,8 @@ TEST_F(IcmpTest, AnErrorReachesTheTransportThatItQuotes) {
 }
 
 TEST_F(IcmpTest, TheErrnosAreLinuxs) {
-  const int unreachable[] = {ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,     EOPNOTSUPP,
-                             ENETUNREACH, EHOSTDOWN,    ENONET,      ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,
+  const int unreachable[] = {ENETUNREACH,  EHOSTUNREACH, ENOPROTOOPT,  ECONNREFUSED, EMSGSIZE,     EOPNOTSUPP,
+                             ENETUNREACH,  EHOSTDOWN,    ENONET,       ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,
                              EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH};
   for (uint8_t code = 0; code < 16; ++code) {
     give_error4(3, code, 1400);
@@ -164,8 +165,8 @@ TEST_F(IcmpTest, TheErrnosAreLinuxs) {
 }
 
 TEST_F(IcmpTest, ErrorsAboutWhatWeDidNotSendAreIgnored) {
-  give_error4(3, 3, 0, "8.8.8.8", "10.0.0.77");  // not our address
-  give_error4(3, 3, 0, "10.0.0.255");            // about a broadcast
+  give_error4(3, 3, 0, "8.8.8.8", "10.0.0.77");                                               // not our address
+  give_error4(3, 3, 0, "10.0.0.255");                                                         // about a broadcast
   host.give(eth, v4({.src = "10.0.0.254", .protocol = 1}, icmp4(3, 3, 0, Bytes(27, 0x45))));  // cut
   Bytes later = v4({.src = "10.0.0.1", .dst = "8.8.8.8", .offset = 64}, udp(7, 9));
   host.give(eth, v4({.src = "10.0.0.254", .protocol = 1}, icmp4(3, 3, 0, later)));
@@ -332,7 +333,8 @@ TEST_F(IcmpTest, ErrorsToOneDestinationAreLimitedToABurstOfSix) {
     host.give(eth, v4({.src = src}, udp(1, 2)));
     host.ip->send_port_unreachable(*host.udp.last, host.udp.got.back().info);
   };
-  for (int i = 0; i < 20; ++i) refuse("10.0.0.2");
+  for (int i = 0; i < 20; ++i)
+    refuse("10.0.0.2");
   EXPECT_EQ(host.link(eth).sent.size() + (host.ip->flush(), 0), host.link(eth).sent.size());
   EXPECT_EQ(host.link(eth).sent.size(), 6u);
   EXPECT_EQ(host.mib(Mib::IcmpOutRateLimitHost), 14u);
@@ -358,7 +360,8 @@ TEST_F(IcmpTest, AllErrorsTogetherAreLimited) {
 }
 
 TEST_F(IcmpTest, EchoRepliesAreNotLimited) {
-  for (int i = 0; i < 200; ++i) host.give(eth, v4({.protocol = 1}, icmp4(8, 0, 1)));
+  for (int i = 0; i < 200; ++i)
+    host.give(eth, v4({.protocol = 1}, icmp4(8, 0, 1)));
   EXPECT_EQ(host.link(eth).sent.size(), 200u);
 }
 
@@ -377,7 +380,8 @@ TEST(IcmpLimiter, RefillsAtItsRate) {
   Time now = at_ms(100);
   auto drain = [&] {
     int n = 0;
-    while (limiter.may_send_any(1000, 50, now)) ++n;
+    while (limiter.may_send_any(1000, 50, now))
+      ++n;
     return n;
   };
   const int first = drain();

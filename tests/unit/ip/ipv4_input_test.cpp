@@ -57,7 +57,8 @@ TEST_F(Ipv4InputTest, OptionsAreSkipped) {
 }
 
 TEST_F(Ipv4InputTest, EcnBitsAreCounted) {
-  for (uint8_t tos : Bytes{0, 1, 1, 2, 2, 2, 3}) host.give(eth, v4({.tos = tos}, udp(1, 2)));
+  for (uint8_t tos : Bytes{0, 1, 1, 2, 2, 2, 3})
+    host.give(eth, v4({.tos = tos}, udp(1, 2)));
   EXPECT_EQ(host.mib(Mib::IpExtInNoECTPkts), 1u);
   EXPECT_EQ(host.mib(Mib::IpExtInECT1Pkts), 2u);
   EXPECT_EQ(host.mib(Mib::IpExtInECT0Pkts), 3u);
@@ -113,16 +114,11 @@ TEST_F(Ipv4InputTest, MartiansAreDropped) {
     V4 header;
     DropReason why;
   } cases[] = {
-      {{.src = "127.0.0.1"}, DropReason::kIpLocalnet},
-      {{.dst = "127.0.0.1"}, DropReason::kIpLocalnet},
-      {{.src = "224.0.0.1"}, DropReason::kIpInvalidSource},
-      {{.src = "255.255.255.255"}, DropReason::kIpInvalidSource},
-      {{.src = "10.0.0.255"}, DropReason::kIpInvalidSource},
-      {{.src = "0.0.0.0"}, DropReason::kIpInvalidSource},
-      {{.src = "0.1.2.3"}, DropReason::kIpInvalidSource},
-      {{.dst = "0.0.0.0"}, DropReason::kIpInvalidDest},
-      {{.src = "10.0.0.1"}, DropReason::kIpLocalSource},
-      {{.src = "192.168.1.1"}, DropReason::kIpLocalSource},
+      {{.src = "127.0.0.1"}, DropReason::kIpLocalnet},       {{.dst = "127.0.0.1"}, DropReason::kIpLocalnet},
+      {{.src = "224.0.0.1"}, DropReason::kIpInvalidSource},  {{.src = "255.255.255.255"}, DropReason::kIpInvalidSource},
+      {{.src = "10.0.0.255"}, DropReason::kIpInvalidSource}, {{.src = "0.0.0.0"}, DropReason::kIpInvalidSource},
+      {{.src = "0.1.2.3"}, DropReason::kIpInvalidSource},    {{.dst = "0.0.0.0"}, DropReason::kIpInvalidDest},
+      {{.src = "10.0.0.1"}, DropReason::kIpLocalSource},     {{.src = "192.168.1.1"}, DropReason::kIpLocalSource},
   };
   for (const auto& c : cases) {
     const uint64_t before = host.drops(c.why);
@@ -197,7 +193,8 @@ TEST_F(Ipv4InputTest, AChainOfBuffersIsReadLikeOnePiece) {
 }
 
 TEST_F(Ipv4InputTest, ReceiveTakesNoMoreThanItsBudget) {
-  for (int i = 0; i < 150; ++i) host.link(eth).in.push_back(host.pool.make_copy(v4({}, udp(1, 2))).release());
+  for (int i = 0; i < 150; ++i)
+    host.link(eth).in.push_back(host.pool.make_copy(v4({}, udp(1, 2))).release());
   EXPECT_EQ(host.ip->receive(eth, 100), 100u);
   EXPECT_EQ(host.udp.got.size(), 100u);
   EXPECT_EQ(host.ip->receive(eth, 100), 50u);

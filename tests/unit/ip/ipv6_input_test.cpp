@@ -101,7 +101,8 @@ TEST_F(Ipv6InputTest, LyingLengthsAreDropped) {
 
 TEST_F(Ipv6InputTest, AnEndlessChainOfHeadersIsGivenUp) {
   Bytes chain;
-  for (int i = 0; i < 1000; ++i) chain = chain + Bytes{60, 0, 1, 4, 0, 0, 0, 0};
+  for (int i = 0; i < 1000; ++i)
+    chain = chain + Bytes{60, 0, 1, 4, 0, 0, 0, 0};
   const Bytes all = v6({.next = 60}, chain);
   PacketPtr p = host.pool.make_copy({all.data(), 100});
   Buffer* b = host.pool.make_buffer(static_cast<uint32_t>(all.size()));
@@ -116,10 +117,11 @@ TEST_F(Ipv6InputTest, AnEndlessChainOfHeadersIsGivenUp) {
 
 TEST_F(Ipv6InputTest, MartiansAreDropped) {
   const V6 cases[] = {
-      {.src = "::1"}, {.dst = "::1"}, {.src = "ff02::1"}, {.dst = "::"}, {.dst = "ff01::1"},
-      {.dst = "ff00::1"}, {.src = "fd00::1"}, {.src = "fd01::1"},
+      {.src = "::1"},     {.dst = "::1"},     {.src = "ff02::1"}, {.dst = "::"},
+      {.dst = "ff01::1"}, {.dst = "ff00::1"}, {.src = "fd00::1"}, {.src = "fd01::1"},
   };
-  for (const V6& c : cases) host.give(eth, v6(c, udp(1, 2)));
+  for (const V6& c : cases)
+    host.give(eth, v6(c, udp(1, 2)));
   EXPECT_TRUE(host.udp.got.empty());
   EXPECT_TRUE(host.take(eth).empty());
 }
@@ -136,7 +138,8 @@ TEST_F(Ipv6InputTest, WhatIsNotForUsIsNotForwarded) {
 
 TEST_F(Ipv6InputTest, GroupsAreAcceptedOnceJoined) {
   ASSERT_EQ(error_of(host.ip->join_group(eth, addr("ff0e::42"))), 0);
-  for (const char* dst : {"ff02::1", "ff0e::42", "ff02::1:ff00:1"}) host.give(eth, v6({.dst = dst}, udp(1, 2)));
+  for (const char* dst : {"ff02::1", "ff0e::42", "ff02::1:ff00:1"})
+    host.give(eth, v6({.dst = dst}, udp(1, 2)));
   EXPECT_EQ(host.udp.got.size(), 3u);
   EXPECT_TRUE(host.udp.got[0].info.is_broadcast_or_multicast);
   host.give(eth, v6({.dst = "ff02::1:ff00:77"}, udp(1, 2)));  // the solicited-node group of somebody else

@@ -17,7 +17,9 @@ struct ArpTest : testing::Test {
   void answer(const wire::MacAddress& m = kPeer, std::string_view ip = "10.0.0.2") {
     host.give(eth, ethernet(kUs, m, 0x0806, arp(ArpOperation::kReply, m, ip, kUs, "10.0.0.1")));
   }
-  int send(std::string_view dst = "10.0.0.2", size_t size = 0) { return error_of(host.send(udp(1, 2, Bytes(size)), dst)); }
+  int send(std::string_view dst = "10.0.0.2", size_t size = 0) {
+    return error_of(host.send(udp(1, 2, Bytes(size)), dst));
+  }
   NeighbourState state(std::string_view a = "10.0.0.2") {
     for (const auto& n : host.ip->neighbours()) {
       if (n.address == addr(a)) return n.state;
@@ -50,7 +52,8 @@ struct ArpTest : testing::Test {
 };
 
 TEST_F(ArpTest, PacketsWaitForTheAnswerAndThenLeaveInOrder) {
-  for (size_t i = 0; i < 3; ++i) ASSERT_EQ(send("10.0.0.2", i), 0);
+  for (size_t i = 0; i < 3; ++i)
+    ASSERT_EQ(send("10.0.0.2", i), 0);
   expect_request(wire::MacAddress::broadcast());
   EXPECT_TRUE(host.take(eth).empty());  // one request for all
   EXPECT_EQ(state(), NeighbourState::kIncomplete);
@@ -97,7 +100,8 @@ TEST_F(ArpTest, AfterThreeRequestsASecondApartTheSenderIsTold) {
 
 TEST_F(ArpTest, TheQueueOfAnUnresolvedNeighbourIsBoundedAndKeepsTheNewest) {
   host.ns.sysctl.neigh_unres_qlen_bytes.set(10'000);
-  for (size_t i = 0; i < 100; ++i) ASSERT_EQ(send("10.0.0.2", i), 0);
+  for (size_t i = 0; i < 100; ++i)
+    ASSERT_EQ(send("10.0.0.2", i), 0);
   const uint64_t dropped = host.drops(DropReason::kNeighQueueFull);
   EXPECT_GT(dropped, 80u);
   (void)host.take(eth);
@@ -118,7 +122,8 @@ TEST_F(ArpTest, AFloodOfUnresolvedNeighboursIsBounded) {
   EXPECT_GE(refused, 2900);
   EXPECT_EQ(entries(), 100u);
   EXPECT_EQ(host.drops(DropReason::kNeighCreatefail), static_cast<uint64_t>(refused));
-  for (int i = 0; i < 3; ++i) host.advance(Duration::from_s(1));  // they fail, and may be replaced
+  for (int i = 0; i < 3; ++i)
+    host.advance(Duration::from_s(1));  // they fail, and may be replaced
   EXPECT_EQ(send("10.0.0.77"), 0);
   EXPECT_EQ(entries(), 100u);
 }
@@ -274,6 +279,22 @@ TEST_F(ArpTest, GarbageIsCollectedAboveTheFirstThreshold) {
   EXPECT_EQ(entries(), 3u);
 }
 
+TEST_F(ArpTest, AboveTheSecondThresholdEntriesUnusedForFiveSecondsGiveWay) {
+  host.ns.sysctl.neigh_gc_thresh2.set(10);
+  auto learn = [&](uint8_t i) {
+    const std::string ip = "10.0.0." + std::to_string(i);
+    host.give(eth, ethernet(wire::MacAddress::broadcast(), mac(i), 0x0806,
+                            arp(ArpOperation::kRequest, mac(i), ip, {}, "10.0.0.1")));
+  };
+  for (uint8_t i = 10; i < 30; ++i)
+    learn(i);
+  EXPECT_EQ(entries(), 20u);
+  host.advance(Duration::from_s(5));
+  for (uint8_t i = 30; i < 50; ++i)
+    learn(i);
+  EXPECT_EQ(entries(), 20u);
+}
+
 TEST_F(ArpTest, BroadcastAndMulticastNeedNoNeighbour) {
   ASSERT_EQ(send("10.0.0.255"), 0);
   expect_datagram(wire::MacAddress::broadcast());
@@ -366,7 +387,8 @@ TEST_F(NdTest, ANeighbourIsSolicitedAtItsMulticastAddress) {
 
 TEST_F(NdTest, WithoutAnAnswerTheSenderIsToldAfterThreeSeconds) {
   ASSERT_EQ(error_of(host.send(udp(1, 2), "fd00::2")), 0);
-  for (int i = 0; i < 3; ++i) host.advance(Duration::from_s(1));
+  for (int i = 0; i < 3; ++i)
+    host.advance(Duration::from_s(1));
   ASSERT_EQ(host.udp.errors.size(), 1u);
   EXPECT_EQ(host.udp.errors[0].e.error, EHOSTUNREACH);
   EXPECT_EQ(host.udp.errors[0].e.type, 1);
@@ -480,7 +502,8 @@ TEST(DeadlineHeap, GivesThemBackInOrder) {
       }
     }
     size_t armed = 0;
-    for (const auto& i : items) armed += i.deadline.is_armed() ? 1 : 0;
+    for (const auto& i : items)
+      armed += i.deadline.is_armed() ? 1 : 0;
     ASSERT_EQ(heap.size(), armed);
   }
   Time last;

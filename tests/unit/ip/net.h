@@ -26,10 +26,18 @@ namespace leat::test {
 
 using Bytes = std::vector<uint8_t>;
 
-inline IpAddress addr(std::string_view text) { return *IpAddress::parse(text); }
-inline Cidr cidr(std::string_view text) { return *Cidr::parse(text); }
-inline Time at_ms(int64_t ms) { return Time::from_us(ms * 1000); }
-inline int error_of(const Result<void>& r) { return r ? 0 : to_int(r.error()); }
+inline IpAddress addr(std::string_view text) {
+  return *IpAddress::parse(text);
+}
+inline Cidr cidr(std::string_view text) {
+  return *Cidr::parse(text);
+}
+inline Time at_ms(int64_t ms) {
+  return Time::from_us(ms * 1000);
+}
+inline int error_of(const Result<void>& r) {
+  return r ? 0 : to_int(r.error());
+}
 template <class T>
 int error_of(const Result<T>& r) {
   return r ? 0 : to_int(r.error());
@@ -46,7 +54,8 @@ inline Bytes operator+(Bytes a, const Bytes& b) {
 }
 inline Bytes counting(size_t n, uint8_t from = 0) {
   Bytes out(n);
-  for (size_t i = 0; i < n; ++i) out[i] = static_cast<uint8_t>(from + i);
+  for (size_t i = 0; i < n; ++i)
+    out[i] = static_cast<uint8_t>(from + i);
   return out;
 }
 
@@ -55,7 +64,8 @@ class FakeLink final : public Link {
  public:
   explicit FakeLink(const LinkFeatures& f) : features_(f) {}
   ~FakeLink() override {
-    for (Packet* p : in) PacketPtr(p).reset();
+    for (Packet* p : in)
+      PacketPtr(p).reset();
   }
   const LinkFeatures& features() const override { return features_; }
   size_t receive_batch(std::span<Packet*> out, PacketPool&, Time now) override {
@@ -69,7 +79,8 @@ class FakeLink final : public Link {
   }
   void transmit_batch(std::span<Packet*> packets, Time) override {
     ++batches;
-    for (Packet* p : packets) sent.push_back(PacketPtr(p));
+    for (Packet* p : packets)
+      sent.push_back(PacketPtr(p));
   }
   Time next_event() const override { return in.empty() ? Time::never() : Time(); }
 
@@ -95,7 +106,8 @@ class FakeTransport final : public ip::Transport {
   };
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override {
     uint32_t pieces = 0;
-    for (const Packet* p = packet.get(); p != nullptr; p = p->more) ++pieces;
+    for (const Packet* p = packet.get(); p != nullptr; p = p->more)
+      ++pieces;
     got.push_back({bytes_of(*packet), info, packet->checksum, pieces});
     last = std::move(packet);
   }
@@ -111,7 +123,9 @@ class FakeTransport final : public ip::Transport {
   bool recognizes_errors = true;
 };
 
-inline LinkFeatures ip_link(uint32_t mtu = 1500) { return {.mtu = mtu}; }
+inline LinkFeatures ip_link(uint32_t mtu = 1500) {
+  return {.mtu = mtu};
+}
 inline LinkFeatures loopback_link() {
   LinkFeatures f{.mtu = 65536};
   f.is_loopback = true;
@@ -126,7 +140,9 @@ inline LinkFeatures ethernet_link(uint8_t last = 1) {
   std::memcpy(f.mac, mac, 6);
   return f;
 }
-inline wire::MacAddress mac(uint8_t last) { return {{2, 0, 0, 0, 0, last}}; }
+inline wire::MacAddress mac(uint8_t last) {
+  return {{2, 0, 0, 0, 0, last}};
+}
 
 class Host {
  public:
@@ -139,7 +155,8 @@ class Host {
     auto link = std::make_unique<FakeLink>(f);
     links.push_back(link.get());
     const uint16_t ifindex = ip->add_interface("if" + std::to_string(links.size()), std::move(link));
-    for (std::string_view a : addresses) EXPECT_EQ(error_of(ip->add_address(ifindex, cidr(a))), 0) << a;
+    for (std::string_view a : addresses)
+      EXPECT_EQ(error_of(ip->add_address(ifindex, cidr(a))), 0) << a;
     return ifindex;
   }
   FakeLink& link(uint16_t ifindex) { return *links[ifindex - 1u]; }

@@ -180,7 +180,8 @@ TEST_F(OutputTest, ASuperSegmentWhoseSegmentsNoLongerFitIsRefusedOrFragmented) {
         std::move(p), r, {.src = r.source, .dst = addr("10.0.0.2"), .protocol = 6, .dont_fragment = df});
     EXPECT_EQ(error_of(sent), df ? EMSGSIZE : 0);
   }
-  for (const size_t size : {1500u, 20u + 540, 1500u, 20u + 540}) EXPECT_EQ(host.take(eth).size(), size);
+  for (const size_t size : {1500u, 20u + 540, 1500u, 20u + 540})
+    EXPECT_EQ(host.take(eth).size(), size);
   EXPECT_EQ(host.take(eth).size(), 0u);
 }
 
@@ -259,9 +260,22 @@ TEST_F(OutputTest, NoRouteIsCounted) {
 TEST_F(OutputTest, ARouteToAnInterfaceThatIsNotThereIsRefused) {
   Route r;
   r.ifindex = 99;
-  EXPECT_EQ(error_of(host.ip->output(host.pool.make_copy(udp(1, 2)), r, {.src = addr("10.0.0.1"), .dst = addr("10.0.0.2")})),
-            ENODEV);
+  EXPECT_EQ(
+      error_of(host.ip->output(host.pool.make_copy(udp(1, 2)), r, {.src = addr("10.0.0.1"), .dst = addr("10.0.0.2")})),
+      ENODEV);
   EXPECT_EQ(host.drops(DropReason::kXmitNoDevice), 1u);
+}
+
+TEST(Output, InterfacesAreBoundedInNumber) {
+  Host host;
+  for (int i = 1; i < 256; ++i)
+    ASSERT_EQ(host.add(ip_link()), i);
+  EXPECT_EQ(host.add(ip_link()), 0);
+  EXPECT_EQ(host.ip->interface_count(), 255u);
+  EXPECT_EQ(host.ip->interface("if7")->ifindex(), 7);
+  EXPECT_EQ(host.ip->interface("none"), nullptr);
+  EXPECT_EQ(host.ip->interface(uint16_t{0}), nullptr);
+  EXPECT_EQ(host.ip->interface(uint16_t{999}), nullptr);
 }
 
 TEST_F(OutputTest, WithoutHeadroomThePayloadIsSharedIntoANewPacket) {
@@ -275,14 +289,16 @@ TEST_F(OutputTest, WithoutHeadroomThePayloadIsSharedIntoANewPacket) {
 }
 
 TEST_F(OutputTest, FramesLeaveInBatchesAndAFullQueueFlushesItself) {
-  for (int i = 0; i < 100; ++i) ASSERT_EQ(error_of(host.send(udp(1, 2), "10.0.0.2")), 0);
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(error_of(host.send(udp(1, 2), "10.0.0.2")), 0);
   EXPECT_EQ(host.link(eth).sent.size(), 0u);
   EXPECT_EQ(host.ip->next_deadline(), host.ns.now());
   host.ip->flush();
   EXPECT_EQ(host.link(eth).sent.size(), 100u);
   EXPECT_EQ(host.link(eth).batches, 2);
   host.link(eth).sent.clear();
-  for (int i = 0; i < 1000; ++i) ASSERT_EQ(error_of(host.send(udp(1, 2), "10.0.0.2")), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_EQ(error_of(host.send(udp(1, 2), "10.0.0.2")), 0);
   EXPECT_EQ(host.link(eth).sent.size(), 1000u);
   EXPECT_EQ(host.ip->interface(eth)->counters().tx_packets.load(), 1100u);
 }

@@ -26,18 +26,28 @@ Bytes sample(Rng& rng) {
   const auto id = static_cast<uint16_t>(rng.below(4));
   Bytes m(32);
   switch (rng.below(10)) {
-    case 0: return v4({}, udp(1, 2, counting(rng.below(200))));
-    case 1: return v4({.id = id, .more = rng.below(2) == 0, .offset = offset}, counting(8 * (1 + rng.below(10))));
-    case 2: return v4({.protocol = 1}, icmp4(static_cast<uint8_t>(rng.below(20)), static_cast<uint8_t>(rng.below(17)), rng.next32(), quoted4));
-    case 3: return v6({}, udp(1, 2, counting(rng.below(200))));
-    case 4: return v6({.next = 44}, v6_fragment(17, offset, rng.below(2) == 0, id, counting(8 * (1 + rng.below(10)))));
-    case 5: return v6({.next = 58}, icmp6("fd00::2", "fd00::1", static_cast<uint8_t>(rng.below(5)), 0, rng.next32(), quoted6));
-    case 6: return v6({.next = 60}, Bytes{43, 0, 1, 4, 0, 0, 0, 0} + Bytes{17, 0, 0, 0, 0, 0, 0, 0} + udp(1, 2));
+    case 0:
+      return v4({}, udp(1, 2, counting(rng.below(200))));
+    case 1:
+      return v4({.id = id, .more = rng.below(2) == 0, .offset = offset}, counting(8 * (1 + rng.below(10))));
+    case 2:
+      return v4({.protocol = 1},
+                icmp4(static_cast<uint8_t>(rng.below(20)), static_cast<uint8_t>(rng.below(17)), rng.next32(), quoted4));
+    case 3:
+      return v6({}, udp(1, 2, counting(rng.below(200))));
+    case 4:
+      return v6({.next = 44}, v6_fragment(17, offset, rng.below(2) == 0, id, counting(8 * (1 + rng.below(10)))));
+    case 5:
+      return v6({.next = 58},
+                icmp6("fd00::2", "fd00::1", static_cast<uint8_t>(rng.below(5)), 0, rng.next32(), quoted6));
+    case 6:
+      return v6({.next = 60}, Bytes{43, 0, 1, 4, 0, 0, 0, 0} + Bytes{17, 0, 0, 0, 0, 0, 0, 0} + udp(1, 2));
     case 7:
       m.resize(wire::emit_neighbor_solicitation({addr("fd00::1"), mac(2)}, m));
       wire::finish_icmp6(addr("fd00::2"), addr("fd00::1"), m);
       return v6({.next = 58, .hop_limit = 255}, m);
-    case 8: return v6({.next = 0}, Bytes{17, 0, 5, 2, 0, 0, 1, 0} + udp(1, 2));
+    case 8:
+      return v6({.next = 0}, Bytes{17, 0, 5, 2, 0, 0, 1, 0} + udp(1, 2));
     default: {
       Bytes b(rng.below(100));
       rng.fill(b.data(), b.size());
@@ -82,7 +92,8 @@ TEST(RandomInput, NeverCrashesLeaksOrGrows) {
     host.tcp.errors.clear();
     if (i % 50 == 0) host.advance(Duration::from_ms(rng.below(3000)));
     host.ip->flush();
-    for (FakeLink* l : host.links) l->sent.clear();
+    for (FakeLink* l : host.links)
+      l->sent.clear();
   }
   EXPECT_GT(host.mib(Mib::IpInDelivers), 1000u);
   EXPECT_GT(host.mib(Mib::Ip6InDelivers), 1000u);
@@ -90,7 +101,8 @@ TEST(RandomInput, NeverCrashesLeaksOrGrows) {
   host.tcp.last.reset();
   for (int i = 0; i < 200; ++i) {
     host.advance(Duration::from_s(1));
-    for (FakeLink* l : host.links) l->sent.clear();
+    for (FakeLink* l : host.links)
+      l->sent.clear();
   }
   EXPECT_EQ(host.pool.packets_in_use(), 0u);
 }

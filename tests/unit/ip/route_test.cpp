@@ -22,7 +22,9 @@ struct RouteTest : testing::Test {
     add(3, "2001:db8::1/32");
     add(3, "fe80::2/64");
   }
-  void add(uint16_t ifindex, std::string_view a) { ASSERT_EQ(error_of(table.add_address(ifindex, cidr(a), now)), 0) << a; }
+  void add(uint16_t ifindex, std::string_view a) {
+    ASSERT_EQ(error_of(table.add_address(ifindex, cidr(a), now)), 0) << a;
+  }
   int add_route(std::string_view to, std::string_view via = "", uint16_t ifindex = 0, uint32_t metric = 0) {
     RouteSpec r;
     r.destination = cidr(to);
@@ -82,9 +84,9 @@ TEST_F(RouteTest, TheSameDestinationAndMetricReplaces) {
 }
 
 TEST_F(RouteTest, ARouteThatMakesNoSenseIsRefused) {
-  EXPECT_EQ(add_route("8.8.8.8/8", "10.0.0.254"), EINVAL);       // host bits
-  EXPECT_EQ(add_route("8.0.0.0/8", "9.9.9.9"), ENETUNREACH);     // the gateway is not reachable
-  EXPECT_EQ(add_route("8.0.0.0/8", "10.0.0.1"), EINVAL);         // the gateway is this host
+  EXPECT_EQ(add_route("8.8.8.8/8", "10.0.0.254"), EINVAL);    // host bits
+  EXPECT_EQ(add_route("8.0.0.0/8", "9.9.9.9"), ENETUNREACH);  // the gateway is not reachable
+  EXPECT_EQ(add_route("8.0.0.0/8", "10.0.0.1"), EINVAL);      // the gateway is this host
   EXPECT_EQ(add_route("8.0.0.0/8", "", 9), ENODEV);
   EXPECT_EQ(add_route("8.0.0.0/8", "", 0), ENODEV);
   RouteSpec r;
@@ -165,7 +167,7 @@ TEST_F(RouteTest, BroadcastIsKnownByTheInterfacesPrefixes) {
   EXPECT_EQ(error_of(look_up("255.255.255.255")), ENETUNREACH);
   EXPECT_TRUE(look_up("255.255.255.255", "", 2)->is_broadcast);
   EXPECT_EQ(look_up("255.255.255.255", "192.168.1.1")->ifindex, 3);  // the source names the interface
-  add(2, "172.16.0.1/31");  // RFC 3021: no broadcast
+  add(2, "172.16.0.1/31");                                           // RFC 3021: no broadcast
   EXPECT_EQ(table.scope_of(addr("172.16.0.1"), 2), RouteTable::Scope::kUnicast);
   EXPECT_EQ(table.scope_of(addr("172.16.0.0"), 2), RouteTable::Scope::kNotOurs);
 }

@@ -24,14 +24,16 @@ class Sink final : public Link {
     size_t n = 0;
     for (; n < 8 && n < out.size(); ++n) {
       Bytes b = features_.kind == LinkKind::kEthernet
-                    ? ethernet(mac(1), mac(2), 0x0806, arp(wire::ArpOperation::kReply, mac(2), "10.1.0.2", mac(1), "10.1.0.1"))
+                    ? ethernet(mac(1), mac(2), 0x0806,
+                               arp(wire::ArpOperation::kReply, mac(2), "10.1.0.2", mac(1), "10.1.0.1"))
                     : v4({}, udp(1, 2));
       out[n] = pool.make_copy(b).release();
     }
     return n;
   }
   void transmit_batch(std::span<Packet*> packets, Time) override {
-    for (Packet* p : packets) PacketPtr(p).reset();
+    for (Packet* p : packets)
+      PacketPtr(p).reset();
     sent.fetch_add(packets.size());
   }
   Time next_event() const override { return Time::never(); }
@@ -97,7 +99,8 @@ TEST(Threads, LookUpsAndOutputGoOnWhileEverythingChanges) {
       (void)ip.next_deadline();
     }
   });
-  for (std::thread& t : threads) t.join();
+  for (std::thread& t : threads)
+    t.join();
   stop.store(true);
   turns.join();
   ip.flush();

@@ -1,0 +1,108 @@
+// One state of the tables, complete and never changed once it is published. Private to the route table.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "ip/route.h"
+
+namespace leat::ip {
+
+// Longest prefix match: the lengths that occur, longest first; within one, entries sorted by network, then metric.
+class PrefixTable {
+ public:
+  void insert(const RouteSpec& r) {
+    auto level =
+        std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.prefix <= r.destination.prefix; });
+    if (level == levels_.end() || level->prefix != r.destination.prefix) {
+      level = levels_.insert(level, Level{r.destination.prefix, {}});
+    }
+    const auto at = std::upper_bound(level->entries.begin(), level->entries.end(), r, is_less);
+    level->entries.insert(at, r);
+  }
+  // The first route, best first, of which `accept` approves.
+  template <class F>
+  const RouteSpec* find(const IpAddress& dst, F&& accept) const {
+    for (const Level& level : levels_) {
+      const IpAddress network = masked(dst, level.prefix);
+      auto it = std::lower_bound(level.entries.begin(), level.entries.end(), network,
+                                 [](const RouteSpec& r, const IpAddress& n) { return r.destination.address < n; });
+      for (; it != level.entries.end() && it->destination.address == network; ++it) {
+        if (accept(*it)) return &*it;
+      }
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Level {
+    int prefix;
+    std::vector<RouteSpec> entries;
+  };
+  static bool is_less(const RouteSpec& a, const RouteSpec& b) {
+    if (a.destination.address != b.destination.address) return a.destination.address < b.destination.address;
+    return a.metric < b.metric;
+  }
+  std::vector<Level> levels_;
+};
+
+inline IpAddress limited_broadcast() {
+  return IpAddress::from_v4(0xffffffff);
+}
+inline IpAddress loopback_v4() {
+  return IpAddress::from_v4(0x7f000001);
+}
+inline IpAddress loopback_v6() {
+  static constexpr uint8_t kBytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  return IpAddress::from_v6_bytes(kBytes);
+}
+inline bool is_v6_link_local(const IpAddress& a) {
+  return a.is_v6() && a.is_link_local();
+}
+// RFC 6724's link-local scope for a multicast group: ff02:: and, as on Linux, ff01::.
+inline bool is_link_scope_multicast(const IpAddress& a) {
+  return a.is_v6() && a.is_multicast() && ipv6_scope(a) <= 2;
+}
+
+struct RouteTable::Snapshot {
+  std::vector<LinkInfo> links;
+  std::vector<Address> addresses;     // in the order of configuration
+  std::vector<RouteSpec> specs;       // as configured
+  std::vector<RouteSpec> connected;   // from the addresses
+  std::vector<Address> locals;        // sorted by address
+  std::vector<IpAddress> broadcasts;  // sorted
+  PrefixTable v4, v6;
+
+  const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }
+  const LinkInfo* link(uint16_t ifindex) const {
+    for (const LinkInfo& l : links) {
+      if (l.ifindex == ifindex) return &l;
+    }
+    return nullptr;
+  }
+  bool is_loopback_link(uint16_t ifindex) const {
+    const LinkInfo* l = link(ifindex);
+    return l != nullptr && l->is_loopback;
+  }
+  uint16_t loopback() const { return !links.empty() && links[0].is_loopback ? links[0].ifindex : uint16_t{0}; }
+
+  void build();
+  void connect(const Address& a);
+  bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
+  bool is_broadcast(const IpAddress& a) const {
+    return a == limited_broadcast() || std::binary_search(broadcasts.begin(), broadcasts.end(), a);
+  }
+  IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
+  IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
+  IpAddress select(const IpAddress& near, uint16_t ifindex) const {
+    return near.is_v4() ? select_v4(near, ifindex) : select_v6(near, ifindex);
+  }
+  Result<uint16_t> check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const;
+  bool fill_local(const IpAddress& dst, uint16_t oif, Route& out) const;
+  Result<void> fill_remote(const IpAddress& dst, uint16_t oif, Route& out) const;
+  Result<void> fill_group(const IpAddress& dst, uint16_t oif, Route& out) const;
+  void use(const RouteSpec& r, const IpAddress& dst, Route& out) const;
+  void use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const;
+};
+
+}  // namespace leat::ip
