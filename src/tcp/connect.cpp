@@ -55,30 +55,31 @@ Result<IpAddress> source_for(const TcpSock& s, const IpAddress& to) {
 
 // ---- the port ----
 
-struct Reuse {
-  Conn& c;
-};
-
-// A time-wait may give way to us: then we go on behind its sequence numbers, and with its timestamps.
-bool may_replace(void* context, inet::SockCommon* existing) {
-  Conn& c = static_cast<Reuse*>(context)->c;
-  if (existing->kind != inet::Kind::kTimeWait) return false;
-  TimeWait& t = *static_cast<TimeWait*>(existing);
-  Guard guard(t.lock);
-  if (!may_reuse_time_wait(c.tcp, t)) return false;
-  if (c.repair) return true;
+// Sequence numbers beyond those of the old connection, and its timestamps.
+void go_on_behind(Conn& c, const TimeWait& t) {
   const Seq next = t.snd_nxt + 65535 + 2;
   c.write_seq = next == 0 ? 1 : next;
   c.rx_opt.ts_recent = t.ts_recent;
   c.rx_opt.ts_recent_stamp = t.ts_recent_stamp;
-  return true;
+}
+
+// May a time-wait give way to us?
+bool may_replace(void* context, inet::SockCommon* existing) {
+  Conn& c = *static_cast<Conn*>(context);
+  if (existing->kind != inet::Kind::kTimeWait) return false;
+  TimeWait& t = *static_cast<TimeWait*>(existing);
+  // The table's bucket is locked, and who has the time-wait's lock may want that: no waiting here.
+  if (!t.lock.try_lock()) return false;
+  const bool may = may_reuse_time_wait(c.tcp, t);
+  if (may && !c.repair) go_on_behind(c, t);
+  t.lock.unlock();
+  return may;
 }
 
 Result<void> take_port(Conn& c) {
-  Reuse reuse{c};
   inet::SockCommon* replaced = nullptr;
   c.sk.get();  // the table's
-  auto ok = c.tcp.ports.connect(c.sk, c.tcp.established, &may_replace, &reuse, &replaced);
+  auto ok = c.tcp.ports.connect(c.sk, c.tcp.established, &may_replace, &c, &replaced);
   if (!ok) {
     LEAT_CHECK(!c.sk.put());
     return ok;

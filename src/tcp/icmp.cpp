@@ -107,11 +107,10 @@ inet::FourTuple tuple_of(const ip::IcmpError& e) {
   return {e.about.src, e.about.dst, load_be16(e.quoted.data()), load_be16(e.quoted.data() + 2)};
 }
 
-// Without the lock: ip asks with its own held, and an old value of either end does no harm.
 bool is_in_flight(TcpSock& s, Seq seq) {
-  if (s.conn == nullptr || in_state(s.get_state(), {State::kClose, State::kListen})) return false;
-  const Seq una = std::atomic_ref(s.conn->snd_una).load(std::memory_order_relaxed);
-  return between(seq, una, std::atomic_ref(s.conn->snd_nxt).load(std::memory_order_relaxed));
+  inet::SockLock lock(s, &drain_backlog);
+  if (s.conn == nullptr || in_state(s.get_state(), {State::kClose, State::kListen})) return false;  // null: it idles
+  return between(seq, s.conn->snd_una, s.conn->snd_nxt);
 }
 
 }  // namespace

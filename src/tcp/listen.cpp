@@ -68,6 +68,12 @@ Result<void> Tcp::bind(TcpSock& s, const IpAddress& address, uint16_t port, bool
 
 namespace {
 
+// Whoever still waits for the lock to see to a request of it finds the request gone.
+void free_listener(TcpSock& s) {
+  delete s.listener;
+  s.listener = nullptr;
+}
+
 Result<void> start_listening(Tcp& tcp, TcpSock& s) {
   Conn& c = *s.conn;
   c.ack = AckState{};
@@ -77,6 +83,7 @@ Result<void> start_listening(Tcp& tcp, TcpSock& s) {
   if (auto ok = tcp.ports.check_listen(s); !ok) {
     s.kind = inet::Kind::kConnection;
     s.state.store(static_cast<uint8_t>(State::kClose));  // it is in no table yet
+    free_listener(s);
     return ok;
   }
   s.get();
@@ -160,6 +167,7 @@ void stop_listening(Tcp& tcp, TcpSock& s) {
   }
   while (TcpSock* child = take_unaccepted(l))
     abort_child(tcp, *child);
+  free_listener(s);
 }
 
 // ---- a segment for a listener ----
