@@ -1,88 +1,134 @@
 #!/usr/bin/env bash
-# ./dev demo: leat and the kernel talk to each other over a TUN, in a network namespace that ends with this script.
+# ./dev demo: leat and this machine's kernel talk to each other over a TUN device, in a network namespace that ends with
+# this script. Every checksum is checked; the first that differs ends the demo with exit code 1.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-leat=$PWD/build/release/bin/leat
+root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+binary=${LEAT:-$root/build/release/bin/leat}
+
+die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+
 if [ "${LEAT_DEMO_INSIDE:-}" != 1 ]; then
-  exec env LEAT_DEMO_INSIDE=1 unshare --net ${UNSHARE_OPTIONS:-} "$0" "$@"
+  [ -x "$binary" ] || die "there is no $binary; ./dev build makes it"
+  [ -e /dev/net/tun ] || die "there is no /dev/net/tun here; as root: modprobe tun"
+  if [ "$(id -u)" = 0 ]; then new=(--net --mount); else new=(--net --mount --user --map-root-user); fi
+  unshare "${new[@]}" true 2>/dev/null || die "cannot make a network namespace; run it as root: sudo ./dev demo"
+  exec env LEAT_DEMO_INSIDE=1 unshare "${new[@]}" "$0" "$@"
 fi
 
 work=$(mktemp -d)
-pids=()
+server=
+others=()
 finish() {
-  for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
+  local p
+  for p in $server "${others[@]}"; do kill "$p" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
 }
 trap finish EXIT
+trap 'exit 130' INT TERM
 
-bold=$'\e[1m' plain=$'\e[0m'
-[ -t 1 ] || bold='' plain=''
-say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
-run() { printf '  $ %s\n' "$*"; "$@" 2>&1 | sed 's/^/    /'; }
-same() { # NAME FILE FILE
-  cmp -s "$2" "$3" || { echo "    $1: the checksums differ"; exit 1; }
-  printf '    %s: sha256 %s, as it should be\n' "$1" "$(sha256sum < "$3" | cut -c1-16)…"
+bold= dim= green= plain=
+if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'; fi
+width=$(($(tput cols 2>/dev/null || echo 100) - 6))
+[ "$width" -ge 60 ] || width=100
+
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+note() { printf '  %s\n' "$*"; }
+shown() { printf '  %s$ %s%s\n' "$dim" "$*" "$plain"; }
+show() { # COMMAND…: what it is and what it prints
+  shown "$@"
+  "$@" 2>&1 | fold -s -w "$width" | sed 's/^/    /'
 }
-serve() { # extra options
-  "$leat" serve --tun leat0 --address 10.9.0.2/24 --address fd09::2/64 \
-    --peer-address 10.9.0.1/24 --peer-address fd09::1/64 --control "$work/control" "$@" "$work/www" > "$work/log" 2>&1 &
-  pids+=($!)
-  for _ in $(seq 100); do
-    curl --silent --max-time 1 --output /dev/null http://10.9.0.2/ && curl --silent --globoff --max-time 1 --output /dev/null 'http://[fd09::2]/' && return
-    sleep 0.1
-  done
-  echo "leat serve did not come up:"; cat "$work/log"; exit 1
+same() { # FILE COPY
+  local wanted got
+  wanted=$(sha256sum <"$1") got=$(sha256sum <"$2")
+  [ "$wanted" = "$got" ] || die "the sha256 of $2 is ${got%% *}, not ${wanted%% *}"
+  note "${green}ok${plain}  sha256 ${got:0:16}… on both sides"
 }
-stop_last() { kill "${pids[-1]}"; wait "${pids[-1]}" 2>/dev/null || true; unset 'pids[-1]'; }
-timed() { # WHAT BYTES COMMAND…
-  local what=$1 bytes=$2 start end
+timed() { # BYTES SHOWN COMMAND…
+  local bytes=$1 begin
+  shown "$2"
   shift 2
-  start=$(date +%s%N); "$@"; end=$(date +%s%N)
-  awk -v w="$what" -v b="$bytes" -v ns=$((end - start)) 'BEGIN { printf "    %s: %.1f MiB in %.2f s, %.2f Gbit/s\n", w, b/1048576, ns/1e9, b*8/ns }'
+  begin=$(date +%s%N)
+  "$@" || die "that failed"
+  awk -v b="$bytes" -v ns=$(($(date +%s%N) - begin)) \
+    'BEGIN { printf "  %d MiB in %.2f s: %.0f Mbit/s\n", b / 1048576, ns / 1e9, b * 8e3 / ns }'
+}
+leat() { "$binary" "$@"; }
+reachable() { curl --silent --globoff --max-time 1 --output /dev/null "$1"; }
+until_reachable() { # URL LOG
+  local i
+  for i in $(seq 100); do reachable "$1" && return; sleep 0.05; done
+  cat "$2" >&2
+  die "$1 does not answer"
+}
+device=(--tun leat0 --address 10.9.0.2/24 --address fd09::2/64 --peer-address 10.9.0.1/24 --peer-address fd09::1/64)
+serve() { # OPTIONS…
+  shown leat serve --tun leat0 --address 10.9.0.2/24 --address fd09::2/64 … "$@" www
+  "$binary" serve "${device[@]}" --control control "$@" www >serve.log 2>&1 &
+  server=$!
+  until_reachable http://10.9.0.2/ serve.log
+  until_reachable 'http://[fd09::2]/' serve.log
+}
+stop_server() {
+  kill "$server"
+  wait "$server" || die "leat serve did not end well"
+  server=
 }
 
+cd "$work"
 ip link set lo up
-mkdir "$work/www" "$work/got"
-head -c $((64 << 20)) /dev/urandom > "$work/www/file"
+echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad 2>/dev/null || true
+mkdir www
+size=$((64 << 20))
+head -c $size /dev/urandom >www/file
+head -c $((4 << 20)) www/file >www/small
 
-say "1. leat serves a folder on a TUN device; the kernel's curl downloads 64 MiB over IPv4 and IPv6"
+printf '%sleat and the Linux kernel, each with a TCP/IP of its own, at the two ends of a TUN device%s\n' "$bold" "$plain"
+note "leat   10.9.0.2  fd09::2      kernel  10.9.0.1  fd09::1      (in a network namespace of this demo)"
+
+step "1. The kernel's curl downloads from leat, over IPv4 and over IPv6"
 serve
-timed "curl http://10.9.0.2/file" $((64 << 20)) curl --silent --output "$work/got/v4" http://10.9.0.2/file
-same "IPv4" "$work/www/file" "$work/got/v4"
-timed "curl http://[fd09::2]/file" $((64 << 20)) curl --silent --globoff --output "$work/got/v6" 'http://[fd09::2]/file'
-same "IPv6" "$work/www/file" "$work/got/v6"
+timed $size 'curl http://10.9.0.2/file' curl --silent --output v4 http://10.9.0.2/file
+same www/file v4
+timed $size 'curl http://[fd09::2]/file' curl --silent --globoff --output v6 'http://[fd09::2]/file'
+same www/file v6
 
-say "2. What an administrator sees, while a download runs: ss and nstat ask the running leat"
-curl --silent --limit-rate 2M --output /dev/null http://10.9.0.2/file &
-pids+=($!)
+step "2. What an administrator sees while a download runs"
+curl --silent --limit-rate 3M --output /dev/null http://10.9.0.2/file &
+others=($!)
 sleep 1
-run "$leat" ss -tin --control "$work/control"
-kill "${pids[-1]}" 2>/dev/null || true; unset 'pids[-1]'
-run "$leat" nstat --control "$work/control" 'Tcp*'
-stop_last
+show leat ss -tin state established --control control
+kill "${others[0]}" 2>/dev/null || true
+wait "${others[0]}" 2>/dev/null || true
+others=()
+show leat nstat --control control 'Tcp*Segs' 'TcpPassiveOpens' 'TcpExtTCP*Acks' 'Ip*Octets'
+stop_server
 
-say "3. The other way round: leat fetches from a server on the kernel"
-(cd "$work/www" && exec python3 -m http.server 8000 --bind :: > "$work/server.log" 2>&1) &
-pids+=($!)
-for _ in $(seq 100); do curl --silent --max-time 1 --output /dev/null http://127.0.0.1:8000/ && break; sleep 0.1; done
-timed "leat fetch http://10.9.0.1:8000/file" $((64 << 20)) "$leat" fetch --quiet --tun leat0 --address 10.9.0.2/24 --peer-address 10.9.0.1/24 \
-  -o "$work/got/fetched" http://10.9.0.1:8000/file
-same "leat fetch" "$work/www/file" "$work/got/fetched"
+step "3. The other way round: leat fetches from a server on the kernel"
+python3 -m http.server 8000 --bind :: --directory www >python.log 2>&1 &
+others=($!)
+until_reachable http://127.0.0.1:8000/ python.log
+fetch() { "$binary" fetch "${device[@]}" --quiet "$@"; }
+timed $size 'leat fetch http://10.9.0.1:8000/file' fetch -o fetched4 http://10.9.0.1:8000/file
+same www/file fetched4
+timed $size 'leat fetch http://[fd09::1]:8000/file' fetch -o fetched6 'http://[fd09::1]:8000/file'
+same www/file fetched6
 
-say "4. A bad road: 1 % loss and 20 ms delay on what leat sends; 8 MiB"
-head -c $((8 << 20)) "$work/www/file" > "$work/www/small"
+step "4. A bad road: 1 % of what leat sends is lost, and 20 ms late"
 serve --impair delay=20ms,loss=1%
-timed "curl over the bad link" $((8 << 20)) curl --silent --output "$work/got/lossy" http://10.9.0.2/small
-same "after the losses" "$work/www/small" "$work/got/lossy"
-run "$leat" nstat --control "$work/control" 'TcpRetransSegs' 'TcpExtTCPSackRecovery' 'TcpExtTCPFastRetrans' 'TcpExtTCPLossProbes'
-stop_last
+timed $((4 << 20)) 'curl http://10.9.0.2/small' curl --silent --output lossy http://10.9.0.2/small
+same www/small lossy
+show leat nstat --control control TcpRetransSegs TcpExtTCPSackRecovery TcpExtTCPFastRetrans TcpExtTCPLossProbes \
+  TcpExtTCPTimeouts
+stop_server
 
-say "All checksums agree. Try it by hand (as root, or in a namespace: sudo unshare --net bash):"
-cat <<'END'
-  leat=build/release/bin/leat
-  $leat serve --tun leat0 --address 10.9.0.2/24 --peer-address 10.9.0.1/24 /usr/share/doc
-  curl http://10.9.0.2/
-  $leat ss -tiem          $leat nstat -az          $leat sysctl -a | grep tcp_
-  $leat ping --tun leat0 --address 10.9.0.2/24 --peer-address 10.9.0.1/24 10.9.0.1
+step "All checksums agree. By hand, as root (or in a namespace of your own: sudo unshare --net bash):"
+cat <<END
+  PATH=$root/build/release/bin:\$PATH
+  leat serve --tun leat0 --address 10.9.0.2/24 --peer-address 10.9.0.1/24 /usr/share/doc
+  curl http://10.9.0.2/                     # in another terminal
+  leat ss -tiem                             # its sockets;   leat nstat, leat sysctl -a, leat proc net/sockstat
+  leat ping --tun leat1 --address 10.8.0.2/24 --peer-address 10.8.0.1/24 10.8.0.1
+  leat serve --help                         # --impair, --pcap, --sysctl, …
 END
