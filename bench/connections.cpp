@@ -39,8 +39,8 @@ std::unique_ptr<Stack> make_stack(uint8_t seed, std::unique_ptr<Link> link, int 
   auto stack = Stack::create(config).value();
   const int ifindex = stack->add_link("mem0", std::move(link)).value();
   for (int i = 0; i < addresses; ++i) {
-    const std::string cidr = "10." + std::to_string(third) + "." + std::to_string(i / 250) + "." +
-                             std::to_string(i % 250 + 1) + "/8";
+    const std::string cidr =
+        "10." + std::to_string(third) + "." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1) + "/8";
     stack->add_address(ifindex, cidr).value();
   }
   stack->poll(virtual_now);
@@ -63,7 +63,9 @@ void run_both(Stack& a, Stack& b) {
   }
 }
 
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 }  // namespace
 
@@ -124,7 +126,8 @@ int main(int argc, char** argv) {
       std::printf("accept %d: %s\n", i, std::strerror(static_cast<int>(accepted_end.error())));
       for (auto* side : {client.get(), server.get()}) {
         for (const auto& n : side->counters()) {
-          if (n.value != 0) std::printf("  %s%s %llu\n", n.group.c_str(), n.name.c_str(), static_cast<unsigned long long>(n.value));
+          if (n.value != 0)
+            std::printf("  %s%s %llu\n", n.group.c_str(), n.name.c_str(), static_cast<unsigned long long>(n.value));
         }
       }
       return 1;

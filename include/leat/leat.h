@@ -5,8 +5,8 @@
  * of the process. There is no SIGPIPE. Where nothing is said here, the manual page of the function holds; what is not
  * implemented fails as on a Linux that does not know it.
  *
- * Time-outs are in milliseconds where POSIX has them so, times and deadlines in nanoseconds of CLOCK_MONOTONIC or of any
- * clock that does not go back. Thread rule: any function from any thread, but leat_stack_create and _destroy alone.
+ * Time-outs are in milliseconds where POSIX has them so, times and deadlines in nanoseconds of CLOCK_MONOTONIC or of
+ * any clock that does not go back. Thread rule: any function from any thread, but leat_stack_create and _destroy alone.
  *
  *   struct leat_stack* s = leat_stack_create(NULL);
  *   int ifindex = leat_stack_add_tun(s, "tun0", 1500);
@@ -33,13 +33,14 @@ extern "C" {
 struct leat_stack;
 
 struct leat_config {
-  size_t size;             /* sizeof(struct leat_config): what the caller knows of it */
-  uint8_t seed[32];        /* all zero: from getrandom(2) */
-  uint32_t ehash_entries;  /* 0: 65536 */
-  uint32_t max_files;      /* 0: 1048576 */
+  size_t size;            /* sizeof(struct leat_config): what the caller knows of it */
+  uint8_t seed[32];       /* all zero: from getrandom(2) */
+  uint32_t ehash_entries; /* 0: 65536 */
+  uint32_t max_files;     /* 0: 1048576 */
 };
 
-/* --- a stack --------------------------------------------------------------------------------------------------------- */
+/* --- a stack ---------------------------------------------------------------------------------------------------------
+ */
 /* NULL and errno (ENOMEM, EINVAL). config may be NULL. Has an interface "lo". */
 struct leat_stack* leat_stack_create(const struct leat_config* config);
 /* Stops it, closes every descriptor and frees it. No call may be under way. */
@@ -68,7 +69,8 @@ int64_t leat_stack_next_deadline(const struct leat_stack* stack); /* INT64_MAX: 
 /* Writes up to `count` host descriptors to wait on for input; gives how many there are. */
 int leat_stack_poll_fds(const struct leat_stack* stack, int* fds, int count);
 
-/* --- sockets --------------------------------------------------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------------------------------------------------
+ */
 int leat_socket(struct leat_stack* stack, int domain, int type, int protocol);
 int leat_bind(struct leat_stack* stack, int fd, const struct sockaddr* address, socklen_t length);
 int leat_listen(struct leat_stack* stack, int fd, int backlog);

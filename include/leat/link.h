@@ -18,13 +18,13 @@ enum class LinkKind : uint8_t {
 };
 
 struct LinkFeatures {
-  uint32_t mtu = 1500;            // of the IP packet
+  uint32_t mtu = 1500;  // of the IP packet
   LinkKind kind = LinkKind::kIp;
-  uint8_t mac[6] = {};            // kEthernet only
+  uint8_t mac[6] = {};  // kEthernet only
   bool is_loopback = false;
-  bool verifies_checksums = false;  // received packets may be Checksum::kVerified
+  bool verifies_checksums = false;       // received packets may be Checksum::kVerified
   bool takes_partial_checksums = false;  // transmit may be given Checksum::kPartial
-  uint32_t max_gso_bytes = 0;       // 0: packets above the MTU must be split before transmit
+  uint32_t max_gso_bytes = 0;            // 0: packets above the MTU must be split before transmit
 };
 
 // Ownership of packets goes with the call. Thread rule: receive from one thread at a time; transmit from any thread.

@@ -1,11 +1,10 @@
 // Where links come from: devices of the host, memory, and decorators around any link.
 //
 //   std::string why;
-//   auto tun = leat::open_tun("leat0", {}, &why);                    // its near end is leat's, its far end the kernel's
-//   auto ok = leat::configure_device("leat0", {"10.0.0.1/24"}, 0, &why);       // the kernel's end: addresses, up
-//   auto link = leat::capture(std::move(*tun), {.path = "out.pcap"}, &why);
-//   int ifindex = stack->add_link("leat0", std::move(*link)).value();
-//   stack->add_address(ifindex, "10.0.0.2/24").value();
+//   auto tun = leat::open_tun("leat0", {}, &why);                    // its near end is leat's, its far end the
+//   kernel's auto ok = leat::configure_device("leat0", {"10.0.0.1/24"}, 0, &why);       // the kernel's end: addresses,
+//   up auto link = leat::capture(std::move(*tun), {.path = "out.pcap"}, &why); int ifindex = stack->add_link("leat0",
+//   std::move(*link)).value(); stack->add_address(ifindex, "10.0.0.2/24").value();
 //
 // `why` may be nullptr; on failure it gets one line that says what to do. A program may as well write a Link of its own
 // (leat/link.h), but a Packet's inside is not public yet.
@@ -45,8 +44,8 @@ Result<void> configure_device(std::string_view name, const std::vector<std::stri
 struct PairOptions {
   uint32_t mtu = 1500;
   LinkKind kind = LinkKind::kIp;
-  Duration delay;                // above zero both ends must be given the same clock
-  bool offload = true;           // super-segments and unfinished checksums pass
+  Duration delay;                 // above zero both ends must be given the same clock
+  bool offload = true;            // super-segments and unfinished checksums pass
   uint32_t queue_packets = 4096;  // a direction; more are dropped
 };
 

@@ -18,7 +18,7 @@ struct ListNode {
   }
 };
 
-template <class T, ListNode T::*Member>
+template <class T, ListNode T::* Member>
 class List {
  public:
   List() { head_.prev = head_.next = &head_; }

@@ -42,7 +42,7 @@ class TreeBase {
   void swap_with_next(TreeNode* n);
 };
 
-template <class T, TreeNode T::*Member, class Compare>
+template <class T, TreeNode T::* Member, class Compare>
 class Tree : public TreeBase {
  public:
   T* first() const { return owner(end_node(0)); }

@@ -37,7 +37,8 @@ std::string find_path(const std::string& control, const std::string& name) {
     throw failed("no leat runs (none answers at " + diag::control_path("*") + "); name its socket with --control PATH");
   }
   std::string all;
-  for (const std::string& path : paths) all += (all.empty() ? "" : ", ") + path;
+  for (const std::string& path : paths)
+    all += (all.empty() ? "" : ", ") + path;
   throw failed("more than one leat runs; choose with --control PATH: " + all);
 }
 
@@ -66,7 +67,8 @@ int ask_running(const std::string& verb, std::vector<std::string> words) {
   const auto answer = diag::ask(find_path(control, name), verb, words, why);
   if (!answer) throw failed(why);
   std::fputs(answer->error.c_str(), stderr);
-  if (std::fwrite(answer->out.data(), 1, answer->out.size(), stdout) != answer->out.size() || std::fflush(stdout) != 0) {
+  if (std::fwrite(answer->out.data(), 1, answer->out.size(), stdout) != answer->out.size() ||
+      std::fflush(stdout) != 0) {
     throw failed("cannot write standard output");
   }
   return answer->status;

@@ -26,7 +26,8 @@ void add_common_options(CLI::App& app, CommonOptions& o) {
       ->type_name("CIDR");
   add_list(app, "--gateway", o.gateways, "default route; repeatable, one a family", device)->type_name("ADDRESS");
   app.add_option("--mtu", o.mtu, "of the device")->type_name("BYTES")->check(CLI::Range(68, 65535))->group(device);
-  app.add_option("--txqueuelen", o.txqueuelen, "packets that the kernel queues towards leat, with --peer-address")->capture_default_str()
+  app.add_option("--txqueuelen", o.txqueuelen, "packets that the kernel queues towards leat, with --peer-address")
+      ->capture_default_str()
       ->type_name("N")
       ->group(device);
   app.add_flag("--offload", o.offload, "super-segments and unfinished checksums pass the device")->group(device);

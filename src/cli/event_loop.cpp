@@ -22,7 +22,8 @@ class EventLoop::Signals final : public Watcher {
   explicit Signals(EventLoop& loop) : loop_(loop) {
     sigset_t set;
     sigemptyset(&set);
-    for (int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, s);
+    for (int s : {SIGINT, SIGTERM, SIGHUP})
+      sigaddset(&set, s);
     sigprocmask(SIG_BLOCK, &set, &before_);
     fd_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd_ < 0 || !loop.watch_host(fd_, EPOLLIN, *this)) throw failed("cannot listen for signals");
@@ -133,13 +134,15 @@ void EventLoop::fire_alarms() {
 
 int EventLoop::run() {
   is_stopped_ = false;
-  while (!is_stopped_) turn(Time::never());
+  while (!is_stopped_)
+    turn(Time::never());
   return code_;
 }
 
 void EventLoop::run_until(const std::function<bool()>& done, Duration at_most) {
   const Time end = clock() + at_most;
-  while (!done() && clock() < end) turn(end);
+  while (!done() && clock() < end)
+    turn(end);
 }
 
 void EventLoop::turn(Time at_most) {
@@ -162,7 +165,8 @@ bool EventLoop::dispatch_sockets() {
   if (!n || *n == 0) return false;
   const auto count = static_cast<size_t>(*n);
   pending_.clear();
-  for (size_t i = 0; i < count; ++i) pending_.push_back(static_cast<Watcher*>(events[i].data.ptr));
+  for (size_t i = 0; i < count; ++i)
+    pending_.push_back(static_cast<Watcher*>(events[i].data.ptr));
   for (size_t i = 0; i < count; ++i) {
     if (pending_[i] != nullptr) pending_[i]->on_ready(events[i].events);
   }
@@ -183,7 +187,8 @@ void EventLoop::wait_for_host(bool is_busy, Time until) {
   epoll_event events[kBatch];
   const int n = epoll_pwait2(host_epoll_, events, kBatch, limit, nullptr);
   pending_.clear();
-  for (int i = 0; i < n; ++i) pending_.push_back(static_cast<Watcher*>(events[i].data.ptr));
+  for (int i = 0; i < n; ++i)
+    pending_.push_back(static_cast<Watcher*>(events[i].data.ptr));
   now_ = clock();
   for (int i = 0; i < n; ++i) {
     Watcher* w = pending_[static_cast<size_t>(i)];

@@ -29,7 +29,7 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  static Time clock();  // CLOCK_MONOTONIC
+  static Time clock();               // CLOCK_MONOTONIC
   Time now() const { return now_; }  // of this turn
   Stack& stack() { return stack_; }
 

@@ -119,8 +119,9 @@ Fetch::Fetch(Host& host, const FetchOptions& o, const Url& url, const Endpoint& 
     of(p).is_complete_ = p->status_code >= 200;
     return 0;
   };
-  request_ = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: leat/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                         url.target, url.host_header, LEAT_VERSION);
+  request_ =
+      fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: leat/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                  url.target, url.host_header, LEAT_VERSION);
   auto socket = Socket::create(host.stack(), to.family(), SOCK_STREAM | SOCK_NONBLOCK);
   if (!socket) throw failed("cannot make a socket: " + reason(socket.error()));
   socket_ = std::move(*socket);
@@ -178,7 +179,8 @@ void Fetch::receive() {
     turn += *n;
     last_progress_ = host_.loop().now();
     parse({buffer_.data(), *n});
-    if (*n == 0 && !is_complete_) return fail(fmt::format("{}: the answer ended after {} bytes", url_.target, received_));
+    if (*n == 0 && !is_complete_)
+      return fail(fmt::format("{}: the answer ended after {} bytes", url_.target, received_));
   }
   progress_.update(received_, total_, host_.loop().now());
   if (is_complete_ && !is_pipe_watched_) host_.loop().stop(0);
@@ -195,7 +197,8 @@ int Fetch::on_headers() {
   if (status < 200) return 0;
   if (status >= 300) {
     const std::string hint = location_.empty() ? "" : " (it moved to " + location_ + ")";
-    fail(fmt::format("{} answers {} {}{}", url_.target, status, http_status_str(static_cast<http_status>(status)), hint));
+    fail(fmt::format("{} answers {} {}{}", url_.target, status, http_status_str(static_cast<http_status>(status)),
+                     hint));
     return -1;
   }
   if (parser_.content_length != UINT64_MAX) total_ = parser_.content_length;

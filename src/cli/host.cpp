@@ -135,8 +135,8 @@ void Host::configure(const CommonOptions& o) {
   for (const std::string& gateway : o.gateways) {
     if (auto ok = stack_->add_route("default", gateway); !ok) {
       const bool is_far = ok.error() == Errno{ENETUNREACH};
-      throw usage("--gateway '" + gateway + "': " +
-                  (is_far ? "it is in no subnet of an --address" : reason(ok.error())));
+      throw usage("--gateway '" + gateway +
+                  "': " + (is_far ? "it is in no subnet of an --address" : reason(ok.error())));
     }
   }
 }
@@ -157,8 +157,8 @@ void Host::open_control(const CommonOptions& o) {
 
 void Host::drain(Duration at_most) {
   tcp::Tcp& tcp = stack_->impl().tcp;
-  loop_->run_until(
-      [&] { return tcp.established.count() <= tcp.counts.time_waits.load(std::memory_order_relaxed); }, at_most);
+  loop_->run_until([&] { return tcp.established.count() <= tcp.counts.time_waits.load(std::memory_order_relaxed); },
+                   at_most);
 }
 
 }  // namespace leat::cli

@@ -13,9 +13,9 @@ namespace {
 
 constexpr size_t kMaxUrl = 8192;
 constexpr size_t kMaxName = 64;
-constexpr size_t kMaxHeader = 1024;             // of a value that is looked at
+constexpr size_t kMaxHeader = 1024;  // of a value that is looked at
 constexpr size_t kRequestBytes = 16 * 1024;
-constexpr uint64_t kTurnBytes = 1024 * 1024;    // of one connection, before the others have theirs
+constexpr uint64_t kTurnBytes = 1024 * 1024;  // of one connection, before the others have theirs
 constexpr uint64_t kDrainBytes = 16 * 1024 * 1024;
 
 const char* reason_phrase(int status) {
@@ -284,8 +284,8 @@ void HttpConnection::respond_file(const std::string& path) {
   if (f.status == 301) return respond_status(301, "Location: " + percent_encode_path(path) + "/\r\n");
   if (f.status != 200) return respond_status(f.status);
   if (f.is_directory) return respond_listing(f, path);
-  const std::string validators = fmt::format("Last-Modified: {}\r\nETag: {}\r\nAccept-Ranges: bytes\r\n",
-                                             http_date(f.modified), f.etag);
+  const std::string validators =
+      fmt::format("Last-Modified: {}\r\nETag: {}\r\nAccept-Ranges: bytes\r\n", http_date(f.modified), f.etag);
   if (is_not_modified(f)) return put_head(304, 0, validators);
   ByteRange range = parse_range(request_.range, f.size);
   const std::string& if_range = request_.if_range;

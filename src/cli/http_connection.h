@@ -23,8 +23,8 @@ class HttpConnection final : public Watcher {
   enum class Phase : uint8_t { kReading, kUploading, kResponding, kDraining };
   struct Request {
     std::string url, range, if_range, if_none_match, if_modified_since, expect;
-    std::string field;              // name of the header that is arriving
-    std::string* value = nullptr;   // where its value goes; nullptr: nowhere
+    std::string field;             // name of the header that is arriving
+    std::string* value = nullptr;  // where its value goes; nullptr: nowhere
     bool is_in_value = false;
   };
 
@@ -71,7 +71,7 @@ class HttpConnection final : public Watcher {
   Request request_;
   std::string pending_;  // of the requests behind the one that is being answered; read up to pending_at_
   size_t pending_at_ = 0;
-  std::string out_;      // head and small bodies
+  std::string out_;  // head and small bodies
   size_t out_sent_ = 0;
   HostFd file_;
   uint64_t file_at_ = 0, file_left_ = 0;

@@ -27,7 +27,8 @@ HttpServer::HttpServer(EventLoop& loop, const Site& site, const Options& options
 HttpServer::~HttpServer() {
   loop_.unwatch(listener_.fd(), *this);
   (void)listener_.close();
-  while (!connections_.empty()) connections_.front()->close();
+  while (!connections_.empty())
+    connections_.front()->close();
   if (is_armed_) loop_.cancel(alarm_);
 }
 

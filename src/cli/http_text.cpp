@@ -100,16 +100,26 @@ std::string_view content_type(std::string_view path) {
     std::string_view suffix, type;
   };
   static constexpr Row kRows[] = {
-      {".html", "text/html; charset=utf-8"}, {".htm", "text/html; charset=utf-8"},
-      {".txt", "text/plain; charset=utf-8"}, {".md", "text/plain; charset=utf-8"},
-      {".css", "text/css"},                  {".js", "text/javascript"},
-      {".json", "application/json"},         {".xml", "application/xml"},
-      {".pdf", "application/pdf"},           {".svg", "image/svg+xml"},
-      {".png", "image/png"},                 {".jpg", "image/jpeg"},
-      {".jpeg", "image/jpeg"},               {".gif", "image/gif"},
-      {".webp", "image/webp"},               {".mp4", "video/mp4"},
-      {".gz", "application/gzip"},           {".zip", "application/zip"},
-      {".wasm", "application/wasm"},         {".ico", "image/x-icon"},
+      {".html", "text/html; charset=utf-8"},
+      {".htm", "text/html; charset=utf-8"},
+      {".txt", "text/plain; charset=utf-8"},
+      {".md", "text/plain; charset=utf-8"},
+      {".css", "text/css"},
+      {".js", "text/javascript"},
+      {".json", "application/json"},
+      {".xml", "application/xml"},
+      {".pdf", "application/pdf"},
+      {".svg", "image/svg+xml"},
+      {".png", "image/png"},
+      {".jpg", "image/jpeg"},
+      {".jpeg", "image/jpeg"},
+      {".gif", "image/gif"},
+      {".webp", "image/webp"},
+      {".mp4", "video/mp4"},
+      {".gz", "application/gzip"},
+      {".zip", "application/zip"},
+      {".wasm", "application/wasm"},
+      {".ico", "image/x-icon"},
   };
   for (const Row& row : kRows) {
     if (path.ends_with(row.suffix)) return row.type;

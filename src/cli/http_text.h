@@ -9,9 +9,9 @@
 
 namespace leat::cli {
 
-std::string http_date(time_t t);                         // RFC 9110 §5.6.7
+std::string http_date(time_t t);                                   // RFC 9110 §5.6.7
 std::optional<std::string> percent_decode(std::string_view text);  // nullopt: malformed, or a NUL
-std::string percent_encode_path(std::string_view name);  // for a link to a file of this name
+std::string percent_encode_path(std::string_view name);            // for a link to a file of this name
 std::string html_escape(std::string_view text);
 std::string_view content_type(std::string_view path);
 

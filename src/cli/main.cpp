@@ -15,7 +15,8 @@ constexpr const char* kDevice =
 
 std::string examples(std::initializer_list<std::string> lines) {
   std::string text = "\nExamples (as root: they make a device):\n";
-  for (const std::string& line : lines) text += "  " + line + "\n";
+  for (const std::string& line : lines)
+    text += "  " + line + "\n";
   return text;
 }
 
@@ -64,8 +65,14 @@ CLI::App* add_ping(CLI::App& app, PingOptions& o) {
   auto* s = app.add_subcommand("ping", "sends ICMP echo requests");
   s->add_option("HOST", o.host, "an address or a name of /etc/hosts")->required();
   s->add_option("-c", o.count, "how many; 0: until interrupted")->capture_default_str()->type_name("N");
-  s->add_option("-i", o.interval, "between two")->capture_default_str()->type_name("SECONDS")->check(CLI::Range(0.001, 3600.0));
-  s->add_option("-W", o.wait, "for the last answer")->capture_default_str()->type_name("SECONDS")->check(CLI::Range(0.0, 3600.0));
+  s->add_option("-i", o.interval, "between two")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, 3600.0));
+  s->add_option("-W", o.wait, "for the last answer")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 3600.0));
   s->add_option("-s", o.size, "bytes of data")->capture_default_str()->check(CLI::Range(0, 65507));
   s->add_option("-t", o.ttl, "time to live; 0: net.ipv4.ip_default_ttl")->check(CLI::Range(0, 255));
   auto* v4 = s->add_flag("-4", o.v4, "IPv4 only");

@@ -77,7 +77,8 @@ void Ping::send() {
   const auto sequence = static_cast<uint16_t>(++sent_);
   const uint32_t length = wire::kIcmpHeaderBytes + o_.size;
   PacketPtr packet = impl.pool.make(length);
-  const auto route = impl.ip.route(to_, IpAddress::any(to_.family()), to_.is_link_local() ? host_.ifindex() : uint16_t{0});
+  const auto route =
+      impl.ip.route(to_, IpAddress::any(to_.family()), to_.is_link_local() ? host_.ifindex() : uint16_t{0});
   last_sent_ = EventLoop::clock();
   under_way_.push_back({sequence, last_sent_});
   if (under_way_.size() > kRemembered) under_way_.pop_front();
@@ -91,7 +92,8 @@ void Ping::send() {
   uint8_t* bytes = packet->put(length);
   wire::emit_icmp(wire::IcmpHeader::echo(is_v4 ? wire::kIcmp4Echo : wire::kIcmp6Echo, id_, sequence),
                   {bytes, wire::kIcmpHeaderBytes});
-  for (uint32_t i = 0; i < o_.size; ++i) bytes[wire::kIcmpHeaderBytes + i] = static_cast<uint8_t>(i);
+  for (uint32_t i = 0; i < o_.size; ++i)
+    bytes[wire::kIcmpHeaderBytes + i] = static_cast<uint8_t>(i);
   ip::SendParams params;
   params.src = route->source;
   params.dst = to_;

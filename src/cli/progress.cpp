@@ -20,7 +20,8 @@ int terminal_width() {
 std::string bytes_text(double bytes) {
   static constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
   size_t unit = 0;
-  for (; bytes >= 1000 && unit < 4; ++unit) bytes /= 1000;
+  for (; bytes >= 1000 && unit < 4; ++unit)
+    bytes /= 1000;
   return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
 }
 
@@ -46,7 +47,9 @@ void Progress::update(uint64_t done, uint64_t total, Time now) {
     const int bar = std::clamp(terminal_width() - used, 0, 50);
     const int full = static_cast<int>(share * bar);
     line += fmt::format(" {:3.0f}% ", share * 100);
-    if (bar >= 10) line += "[" + std::string(static_cast<size_t>(full), '#') + std::string(static_cast<size_t>(bar - full), '.') + "]";
+    if (bar >= 10)
+      line +=
+          "[" + std::string(static_cast<size_t>(full), '#') + std::string(static_cast<size_t>(bar - full), '.') + "]";
   }
   std::fprintf(stderr, "\r\033[K%s", (line + right).c_str());
   std::fflush(stderr);

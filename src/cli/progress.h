@@ -23,7 +23,7 @@ class Progress {
   bool is_drawn_ = false;
 };
 
-std::string bytes_text(double bytes);  // "1.5 MB"
+std::string bytes_text(double bytes);                // "1.5 MB"
 std::string rate_text(uint64_t bytes, Duration in);  // "123.4 MB/s"
 
 }  // namespace leat::cli

@@ -23,12 +23,12 @@ int serve(const ServeOptions& o) {
   Host host(o.common);
   int code = 0;
   {
-    HttpServer server(host.loop(), site,
-                      {.port = o.port, .is_writable = o.writable, .logs = o.verbose});
+    HttpServer server(host.loop(), site, {.port = o.port, .is_writable = o.writable, .logs = o.verbose});
     std::string urls;
-    for (const std::string& cidr : o.common.addresses) urls += " " + url_of(cidr, o.port);
-    std::printf("serving %s%s on %s:%s\n", o.directory.c_str(), o.writable ? " (writable)" : "",
-                host.device().c_str(), urls.c_str());
+    for (const std::string& cidr : o.common.addresses)
+      urls += " " + url_of(cidr, o.port);
+    std::printf("serving %s%s on %s:%s\n", o.directory.c_str(), o.writable ? " (writable)" : "", host.device().c_str(),
+                urls.c_str());
     std::fflush(stdout);
     setvbuf(stdout, nullptr, _IOLBF, 0);
     code = host.loop().run();

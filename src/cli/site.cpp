@@ -31,7 +31,8 @@ int open_beneath(int root, const std::string& path, uint64_t flags) {
 }
 
 std::string_view without_slashes(std::string_view path) {
-  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.starts_with('/'))
+    path.remove_prefix(1);
   return path;
 }
 
@@ -87,7 +88,8 @@ std::string size_text(int64_t n) {
   static constexpr const char* kUnits[] = {"K", "M", "G", "T"};
   double size = static_cast<double>(n) / 1024;
   size_t unit = 0;
-  for (; size >= 1000 && unit < 3; ++unit) size /= 1024;
+  for (; size >= 1000 && unit < 3; ++unit)
+    size /= 1024;
   return fmt::format("{:.1f}{}", size, kUnits[unit]);
 }
 
@@ -142,8 +144,8 @@ int Site::open_upload(std::string_view path, SiteUpload& out) const {
   uint64_t random = 0;
   if (getrandom(&random, sizeof random, 0) != sizeof random) return 500;
   out.temporary_ = fmt::format(".{}.leat-{:016x}", out.name_, random);
-  out.file_ = HostFd(openat(out.directory_.get(), out.temporary_.c_str(),
-                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+  out.file_ = HostFd(
+      openat(out.directory_.get(), out.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (out.file_) return 0;
   return errno == EACCES || errno == EROFS ? 403 : 500;
 }

@@ -163,7 +163,8 @@ std::string proc_help() {
   std::string text =
       "Usage: leat proc FILE...\n"
       "Files of /proc for a leat that runs, as the kernel writes its own.\n\nFiles:";
-  for (std::string_view path : proc_files()) text += fmt::format(" {}", path);
+  for (std::string_view path : proc_files())
+    text += fmt::format(" {}", path);
   return text + "\n\nExample:\n  leat proc net/sockstat\n";
 }
 

@@ -75,7 +75,8 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& pa
 ControlServer::ControlServer(std::string path, Run run) : path_(std::move(path)), run_(std::move(run)) {}
 
 ControlServer::~ControlServer() {
-  for (const auto& c : clients_) close(c->fd);
+  for (const auto& c : clients_)
+    close(c->fd);
   if (epoll_ >= 0) close(epoll_);
   if (listener_ >= 0) close(listener_);
   struct stat s{};
@@ -235,7 +236,8 @@ void ControlServer::drop(Client& c) {
 
 Time ControlServer::next_deadline() const {
   Time first = Time::never();
-  for (const auto& c : clients_) first = std::min(first, c->deadline);
+  for (const auto& c : clients_)
+    first = std::min(first, c->deadline);
   return first;
 }
 

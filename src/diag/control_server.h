@@ -48,7 +48,7 @@ class ControlServer {
   Result<void> take_path(std::string& error);
   void accept_clients(Time now);
   void on_client(Client& c, Time now);
-  bool read_request(Client& c);   // false: the client is done for
+  bool read_request(Client& c);  // false: the client is done for
   bool write_answer(Client& c);
   void answer(Client& c, std::string_view line);
   void drop(Client& c);

@@ -14,12 +14,12 @@ namespace leat::diag {
 using NstatHistory = std::map<std::string, uint64_t>;
 
 struct NstatOptions {
-  bool absolute = false;   // -a: not since the last time
-  bool zeros = false;      // -z
-  bool keep = false;       // -s: the history stays as it was
-  bool reset = false;      // -r: the history is forgotten first
-  bool silent = false;     // -n: only remember
-  bool json = false;       // -j
+  bool absolute = false;  // -a: not since the last time
+  bool zeros = false;     // -z
+  bool keep = false;      // -s: the history stays as it was
+  bool reset = false;     // -r: the history is forgotten first
+  bool silent = false;    // -n: only remember
+  bool json = false;      // -j
   bool help = false;
   std::vector<std::string> patterns;  // as of the shell, without regard to case; none: all
 };

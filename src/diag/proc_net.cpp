@@ -50,8 +50,7 @@ int64_t clock_ticks(int64_t ms) {
 
 std::string endpoints(const SocketRow& row) {
   return fmt::format("{}:{:04X} {}:{:04X}", address_text(socket_address(row.local, row.family), row.family),
-                     row.local_port, address_text(socket_address(row.remote, row.family), row.family),
-                     row.remote_port);
+                     row.local_port, address_text(socket_address(row.remote, row.family), row.family), row.remote_port);
 }
 
 std::string tcp_tail(const SocketRow& row) {
@@ -61,7 +60,10 @@ std::string tcp_tail(const SocketRow& row) {
   const bool is_initial = i.snd_ssthresh >= 0x7fffffff;
   const uint32_t quick = (row.is_quick_ack ? 2u : 0u) | (row.is_pingpong ? 1u : 0u);
   return fmt::format(" {} {} {} {} {}", clock_ticks(is_listener ? 1000 : i.rto / 1000), clock_ticks(i.ato / 1000),
-                     quick, i.snd_cwnd, is_listener ? 0 : is_initial ? -1 : static_cast<int64_t>(i.snd_ssthresh));
+                     quick, i.snd_cwnd,
+                     is_listener  ? 0
+                     : is_initial ? -1
+                                  : static_cast<int64_t>(i.snd_ssthresh));
 }
 
 std::string tcp_line(const SocketRow& row, size_t number) {
@@ -109,10 +111,12 @@ struct File {
   std::string (*read)(Stack&);
 };
 constexpr File kFiles[] = {
-    {"net/snmp", proc_net_snmp},         {"net/snmp6", proc_net_snmp6},   {"net/netstat", proc_net_netstat},
-    {"net/sockstat", proc_net_sockstat}, {"net/sockstat6", proc_net_sockstat6}, {"net/tcp", proc_net_tcp},
-    {"net/tcp6", proc_net_tcp6},         {"net/udp", proc_net_udp},       {"net/udp6", proc_net_udp6},
-    {"net/dev", proc_net_dev},           {"slabinfo", proc_slabinfo},     {"drops", proc_drops},
+    {"net/snmp", proc_net_snmp},           {"net/snmp6", proc_net_snmp6},
+    {"net/netstat", proc_net_netstat},     {"net/sockstat", proc_net_sockstat},
+    {"net/sockstat6", proc_net_sockstat6}, {"net/tcp", proc_net_tcp},
+    {"net/tcp6", proc_net_tcp6},           {"net/udp", proc_net_udp},
+    {"net/udp6", proc_net_udp6},           {"net/dev", proc_net_dev},
+    {"slabinfo", proc_slabinfo},           {"drops", proc_drops},
 };
 
 }  // namespace
@@ -120,14 +124,16 @@ constexpr File kFiles[] = {
 std::string proc_net_snmp(Stack& stack) {
   const std::vector<Counter> counters = stack.counters();
   std::string out;
-  for (std::string_view group : {"Ip", "Icmp", "Tcp", "Udp"}) append_group(out, counters, group);
+  for (std::string_view group : {"Ip", "Icmp", "Tcp", "Udp"})
+    append_group(out, counters, group);
   return out;
 }
 
 std::string proc_net_netstat(Stack& stack) {
   const std::vector<Counter> counters = stack.counters();
   std::string out;
-  for (std::string_view group : {"TcpExt", "IpExt"}) append_group(out, counters, group);
+  for (std::string_view group : {"TcpExt", "IpExt"})
+    append_group(out, counters, group);
   return out;
 }
 
@@ -218,7 +224,8 @@ bool read_proc(Stack& stack, std::string_view path, std::string& out) {
 
 std::vector<std::string_view> proc_files() {
   std::vector<std::string_view> paths;
-  for (const File& f : kFiles) paths.push_back(f.path);
+  for (const File& f : kFiles)
+    paths.push_back(f.path);
   return paths;
 }
 

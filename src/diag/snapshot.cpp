@@ -226,7 +226,8 @@ std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(co
     if (row.cookie != 0 && !row.is_udp && wanted(row)) chosen.push_back(std::move(row));
   }
   std::vector<uint32_t> cookies;
-  for (const SocketRow& row : chosen) cookies.push_back(row.cookie);
+  for (const SocketRow& row : chosen)
+    cookies.push_back(row.cookie);
   std::ranges::sort(cookies);
   RcuThread reader;
   tcp::Tcp& tcp = stack.impl().tcp;

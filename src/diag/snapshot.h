@@ -19,7 +19,7 @@ std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(co
 
 // /proc/net/sockstat and the head of ss -s.
 struct SocketTotals {
-  uint64_t used = 0;                     // descriptors
+  uint64_t used = 0;                        // descriptors
   uint64_t tcp_inuse4 = 0, tcp_inuse6 = 0;  // hashed, without time-waits
   uint64_t orphans = 0, time_waits = 0, allocated = 0, established = 0;
   uint64_t udp_inuse4 = 0, udp_inuse6 = 0;

@@ -17,9 +17,9 @@ enum Column : size_t { kNetid, kState, kRecvQ, kSendQ, kLocal, kLocalPort, kPeer
 using Cells = std::array<std::string, kColumns>;
 
 const char* state_name(const SocketRow& row) {
-  static constexpr const char* kNames[] = {"UNKNOWN",   "ESTAB",  "SYN-SENT",   "SYN-RECV", "FIN-WAIT-1",
-                                           "FIN-WAIT-2", "TIME-WAIT", "UNCONN",  "CLOSE-WAIT", "LAST-ACK",
-                                           "LISTEN",    "CLOSING", "SYN-RECV",  "UNCONN"};
+  static constexpr const char* kNames[] = {"UNKNOWN",    "ESTAB",     "SYN-SENT", "SYN-RECV",   "FIN-WAIT-1",
+                                           "FIN-WAIT-2", "TIME-WAIT", "UNCONN",   "CLOSE-WAIT", "LAST-ACK",
+                                           "LISTEN",     "CLOSING",   "SYN-RECV", "UNCONN"};
   const auto n = static_cast<size_t>(row.state);
   return n < std::size(kNames) ? kNames[n] : kNames[0];
 }
@@ -132,11 +132,10 @@ struct Layout {
   bool has_netid = true, has_state = true;
 
   void widen(const Cells& c) {
-    for (size_t i = 0; i < kColumns; ++i) width[i] = std::max(width[i], c[i].size());
+    for (size_t i = 0; i < kColumns; ++i)
+      width[i] = std::max(width[i], c[i].size());
   }
-  bool is_shown(size_t column) const {
-    return (column != kNetid || has_netid) && (column != kState || has_state);
-  }
+  bool is_shown(size_t column) const { return (column != kNetid || has_netid) && (column != kState || has_state); }
   void append(std::string& out, const Cells& c) const {
     const size_t begin = out.size();
     for (size_t i = 0; i < kProcess; ++i) {
@@ -167,8 +166,8 @@ Layout make_layout(const SsOptions& o) {
 }  // namespace
 
 std::string format_sockets(const SsOptions& o, std::span<const SocketRow> rows) {
-  static const Cells kHeader = {"Netid",        "State", "Recv-Q",        "Send-Q", "Local Address:",
-                                "Port",         "Peer Address:", "Port",   "Process"};
+  static const Cells kHeader = {
+      "Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process"};
   Layout layout = make_layout(o);
   if (!o.no_header) layout.widen(kHeader);
   std::vector<Cells> table;
@@ -179,7 +178,8 @@ std::string format_sockets(const SsOptions& o, std::span<const SocketRow> rows) 
   }
   std::string out;
   if (!o.no_header) layout.append(out, kHeader);
-  for (const Cells& c : table) layout.append(out, c);
+  for (const Cells& c : table)
+    layout.append(out, c);
   return out;
 }
 

@@ -1,4 +1,5 @@
-// ss(8) of a Stack: its columns, its options, its filters. Output is iproute2's, without the blanks at the ends of lines.
+// ss(8) of a Stack: its columns, its options, its filters. Output is iproute2's, without the blanks at the ends of
+// lines.
 #pragma once
 
 #include <span>
@@ -11,8 +12,8 @@
 namespace leat::diag {
 
 struct SsOptions {
-  bool tcp = false, udp = false;      // neither: both
-  bool v4 = false, v6 = false;        // neither: both
+  bool tcp = false, udp = false;  // neither: both
+  bool v4 = false, v6 = false;    // neither: both
   bool all = false, listening = false;
   bool numeric = false, options = false, extended = false, memory = false, info = false, tos = false;
   bool summary = false, no_header = false, one_line = false, kill = false, help = false, human = false;

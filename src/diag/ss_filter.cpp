@@ -42,9 +42,9 @@ std::vector<std::string> tokenize(std::span<const std::string> words) {
       if (std::string_view("()!=<>&|").find(c) != std::string_view::npos) {
         push(word);
         word = c;
-        const bool is_doubled = i + 1 < text.size() && ((std::string_view("=!<>").find(c) != std::string_view::npos &&
-                                                         text[i + 1] == '=') ||
-                                                        ((c == '&' || c == '|') && text[i + 1] == c));
+        const bool is_doubled = i + 1 < text.size() &&
+                                ((std::string_view("=!<>").find(c) != std::string_view::npos && text[i + 1] == '=') ||
+                                 ((c == '&' || c == '|') && text[i + 1] == c));
         if (is_doubled) word += text[++i];
         push(word);
       } else if (c == ' ' || c == '\t' || c == '\n') {
@@ -281,10 +281,18 @@ uint32_t states_of_name(std::string_view name) {
     State state;
   };
   static constexpr Row kRows[] = {
-      {"established", State::kEstablished}, {"syn-sent", State::kSynSent},     {"syn-recv", State::kSynRecv},
-      {"fin-wait-1", State::kFinWait1},     {"fin-wait-2", State::kFinWait2},  {"time-wait", State::kTimeWait},
-      {"closed", State::kClose},            {"unconnected", State::kClose},    {"close-wait", State::kCloseWait},
-      {"last-ack", State::kLastAck},        {"listening", State::kListen},     {"listen", State::kListen},
+      {"established", State::kEstablished},
+      {"syn-sent", State::kSynSent},
+      {"syn-recv", State::kSynRecv},
+      {"fin-wait-1", State::kFinWait1},
+      {"fin-wait-2", State::kFinWait2},
+      {"time-wait", State::kTimeWait},
+      {"closed", State::kClose},
+      {"unconnected", State::kClose},
+      {"close-wait", State::kCloseWait},
+      {"last-ack", State::kLastAck},
+      {"listening", State::kListen},
+      {"listen", State::kListen},
       {"closing", State::kClosing},
   };
   uint32_t all = 0;

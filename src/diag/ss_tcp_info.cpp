@@ -53,9 +53,10 @@ void head(Fields& f, const SocketRow& row, bool shows_options) {
   constexpr struct {
     uint8_t bit;
     const char* name;
-  } kOptions[] = {{tcp::kInfoTimestamps, "ts"}, {kUsecTimestamps, "usec_ts"},    {tcp::kInfoSack, "sack"},
+  } kOptions[] = {{tcp::kInfoTimestamps, "ts"}, {kUsecTimestamps, "usec_ts"},   {tcp::kInfoSack, "sack"},
                   {tcp::kInfoEcn, "ecn"},       {tcp::kInfoEcnSeen, "ecnseen"}, {tcp::kInfoSynData, "fastopen"}};
-  for (const auto& [bit, name] : kOptions) f.word(shows_options && (i.options & bit) != 0, name);
+  for (const auto& [bit, name] : kOptions)
+    f.word(shows_options && (i.options & bit) != 0, name);
   f.word(!row.congestion.empty(), row.congestion);
   if ((i.options & tcp::kInfoWscale) != 0) f.text(" wscale:{},{}", unsigned{i.snd_wscale}, unsigned{i.rcv_wscale});
   if (i.rto != 3'000'000) f.ms("rto", i.rto);

@@ -22,8 +22,8 @@ class Dice {
   // Each power of ten between them is as likely as any other.
   double spread(double low, double high) { return std::exp(uniform(std::log(low), std::log(high))); }
   Duration spread(Duration low, Duration high) {
-    return Duration::from_ns(static_cast<int64_t>(
-        spread(static_cast<double>(low.ns()), static_cast<double>(high.ns()))));
+    return Duration::from_ns(
+        static_cast<int64_t>(spread(static_cast<double>(low.ns()), static_cast<double>(high.ns()))));
   }
   uint64_t next64() { return rng_.next64(); }
 

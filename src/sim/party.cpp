@@ -63,7 +63,8 @@ Exchange::Exchange(Simulation& simulation, Host& host, const Options& o)
 
 uint32_t Exchange::on_events(uint32_t) {
   if (!receiver_.is_done() && !is_looking_away_) {
-    if (const int error = receiver_.read_from(socket(), pace_.bytes)) return fail(std::string("read: ") + std::strerror(error));
+    if (const int error = receiver_.read_from(socket(), pace_.bytes))
+      return fail(std::string("read: ") + std::strerror(error));
     if (!receiver_.wrong().empty()) return fail(receiver_.wrong());
     if (pace_.is_slow() && !receiver_.is_done()) look_away();
   }
@@ -105,7 +106,9 @@ uint32_t Talk::speak() {
   std::vector<uint8_t> bytes(end - said_);
   (options_.asks ? options_.questions : options_.answers).fill(said_, bytes);
   const auto n = socket().write(bytes);
-  if (!n) return n.error() == Errno{EAGAIN} ? uint32_t{EPOLLOUT} : fail(std::string("write: ") + std::strerror(to_int(n.error())));
+  if (!n)
+    return n.error() == Errno{EAGAIN} ? uint32_t{EPOLLOUT}
+                                      : fail(std::string("write: ") + std::strerror(to_int(n.error())));
   said_ += *n;
   if (said_ < end) return EPOLLOUT;
   is_speaking_ = false;
@@ -118,7 +121,8 @@ bool Talk::listen() {
   const uint64_t end = (heard_ / unit + 1) * unit;
   uint8_t buffer[4096];
   while (heard_ < end) {
-    const auto n = socket().read(std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(end - heard_, sizeof buffer))));
+    const auto n =
+        socket().read(std::span(buffer).first(static_cast<size_t>(std::min<uint64_t>(end - heard_, sizeof buffer))));
     if (!n) {
       if (n.error() != Errno{EAGAIN}) fail(std::string("read: ") + std::strerror(to_int(n.error())));
       return false;
@@ -128,7 +132,8 @@ bool Talk::listen() {
       if (!is_through()) fail("the end came in the middle of a talk");
       return false;
     }
-    if ((options_.asks ? options_.answers : options_.questions).count_matching(heard_, std::span(buffer).first(*n)) != *n) {
+    if ((options_.asks ? options_.answers : options_.questions).count_matching(heard_, std::span(buffer).first(*n)) !=
+        *n) {
       fail("a wrong byte behind " + std::to_string(heard_));
       return false;
     }
@@ -153,7 +158,9 @@ Acceptor::Acceptor(Host& host, std::string_view address, uint16_t port, std::fun
                  .has_value());
 }
 
-Acceptor::~Acceptor() { close(); }
+Acceptor::~Acceptor() {
+  close();
+}
 
 void Acceptor::close() {
   if (!socket_.is_open()) return;

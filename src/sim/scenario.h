@@ -26,7 +26,7 @@ struct Scenario {
   bool has_two_connections = false;
   bool left_listens = false;
   std::array<size_t, 2> chunk = {65536, 65536};
-  std::array<Pace, 2> pace;  // of the readers, left and right
+  std::array<Pace, 2> pace;                      // of the readers, left and right
   uint32_t send_buffer = 0, receive_buffer = 0;  // SO_SNDBUF, SO_RCVBUF; 0: they tune themselves
   bool has_nodelay = false;
   std::vector<std::pair<std::string, std::string>> sysctls;  // of both hosts

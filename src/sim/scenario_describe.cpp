@@ -46,7 +46,9 @@ std::string Scenario::describe() const {
   if (receive_buffer != 0) text += fmt::format(", SO_RCVBUF {}", receive_buffer);
   if (has_nodelay) text += ", TCP_NODELAY";
   for (size_t end = 0; end < 2; ++end) {
-    if (pace[end].is_slow()) text += fmt::format(", {} reads {} bytes every {}", end == 0 ? "left" : "right", pace[end].bytes, time(pace[end].pause));
+    if (pace[end].is_slow())
+      text += fmt::format(", {} reads {} bytes every {}", end == 0 ? "left" : "right", pace[end].bytes,
+                          time(pace[end].pause));
   }
   text += "\n ";
   for (const auto& [name, value] : sysctls)

@@ -124,7 +124,8 @@ Scenario draw_stall(uint64_t number) {
   s.bytes[1] = is_one_way ? 0 : static_cast<uint64_t>(d.spread(1'000, 300'000));
   if (d.one_in(4)) s.send_buffer = static_cast<uint32_t>(d.spread(4'608, 100'000));
   if (d.one_in(4)) s.receive_buffer = static_cast<uint32_t>(d.spread(2'304, 100'000));
-  if (d.one_in(5)) s.pace[1] = {static_cast<size_t>(d.spread(1'000, 50'000)), d.spread(Duration::from_us(100), Duration::from_s(1))};
+  if (d.one_in(5))
+    s.pace[1] = {static_cast<size_t>(d.spread(1'000, 50'000)), d.spread(Duration::from_us(100), Duration::from_s(1))};
   draw_stack(d, s);
   draw_applications(d, s);
   return s;

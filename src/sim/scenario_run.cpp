@@ -89,9 +89,8 @@ void Run::add_connection(uint16_t port, bool left_listens, uint64_t to_right, ui
     c.ends[server]->start(std::move(s));
   });
   set_up(c.acceptor->socket());
-  c.dialer = std::make_unique<Dialer>(simulation_, host(1 - server), address, port, [&c, server](Socket s) {
-    c.ends[1 - server]->start(std::move(s));
-  });
+  c.dialer = std::make_unique<Dialer>(simulation_, host(1 - server), address, port,
+                                      [&c, server](Socket s) { c.ends[1 - server]->start(std::move(s)); });
   c.dialer->set_up([this](Socket& s) { set_up(s); });
   c.dialer->dial();
   connections_.push_back(std::move(connection));
@@ -100,15 +99,15 @@ void Run::add_connection(uint16_t port, bool left_listens, uint64_t to_right, ui
 std::unique_ptr<Exchange> Run::make_end(size_t end, uint16_t port, const uint64_t bytes[2]) {
   const uint64_t base = scenario_.number * 1000 + port;
   const Pattern patterns[2] = {Pattern(base), Pattern(~base)};  // of what the left and the right end send
-  return std::make_unique<Exchange>(
-      simulation_, host(end),
-      Exchange::Options{patterns[end], patterns[1 - end], bytes[end], bytes[1 - end], scenario_.chunk[end],
-                        scenario_.pace[end]});
+  return std::make_unique<Exchange>(simulation_, host(end),
+                                    Exchange::Options{patterns[end], patterns[1 - end], bytes[end], bytes[1 - end],
+                                                      scenario_.chunk[end], scenario_.pace[end]});
 }
 
 void Run::set_up(Socket& s) const {
   if (scenario_.send_buffer != 0) (void)s.set_option(SOL_SOCKET, SO_SNDBUF, static_cast<int>(scenario_.send_buffer));
-  if (scenario_.receive_buffer != 0) (void)s.set_option(SOL_SOCKET, SO_RCVBUF, static_cast<int>(scenario_.receive_buffer));
+  if (scenario_.receive_buffer != 0)
+    (void)s.set_option(SOL_SOCKET, SO_RCVBUF, static_cast<int>(scenario_.receive_buffer));
   if (scenario_.has_nodelay) (void)s.set_option(IPPROTO_TCP, TCP_NODELAY, 1);
 }
 

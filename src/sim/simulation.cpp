@@ -70,10 +70,14 @@ Time Simulation::next_event() const {
 
 const char* to_string(Simulation::End end) {
   switch (end) {
-    case Simulation::End::kDone: return "done";
-    case Simulation::End::kDeadline: return "time is up";
-    case Simulation::End::kNothingLeft: return "no timer and no frame is left: nothing would ever happen again";
-    case Simulation::End::kNoRest: return "an instant that does not end";
+    case Simulation::End::kDone:
+      return "done";
+    case Simulation::End::kDeadline:
+      return "time is up";
+    case Simulation::End::kNothingLeft:
+      return "no timer and no frame is left: nothing would ever happen again";
+    case Simulation::End::kNoRest:
+      return "an instant that does not end";
   }
   return "?";
 }

@@ -25,7 +25,7 @@ class Simulation {
   Host& add_host(std::string name, const StackConfig& config);
   Host& host(size_t i) { return *hosts_[i]; }
 
-  void after(Duration delay, std::function<void()> call);  // once
+  void after(Duration delay, std::function<void()> call);                           // once
   void watch(std::function<void()> call) { watchers_.push_back(std::move(call)); }  // after each instant
 
   enum class End : uint8_t {

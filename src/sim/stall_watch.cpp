@@ -20,7 +20,9 @@ bool get_info(Socket& s, tcp::TcpInfo& info) {
   return s.is_open() && s.stack().getsockopt(s.fd(), IPPROTO_TCP, TCP_INFO, &info, &length).has_value();
 }
 
-std::string ms(Duration d) { return std::to_string(d.ms()) + " ms"; }
+std::string ms(Duration d) {
+  return std::to_string(d.ms()) + " ms";
+}
 
 }  // namespace
 
@@ -50,7 +52,8 @@ StallWatch::Seen StallWatch::look() {
   if (!get_info(sender_.socket(), info)) return seen;
   seen.is_busy = info.unacked != 0 || info.notsent_bytes != 0;
   seen.timeout = Duration::from_us(info.rto);
-  if (info.unacked == 0) seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestProbe));
+  if (info.unacked == 0)
+    seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestProbe));
   seen.timeouts = info.total_rto;
   seen.probes = info.probes;
   seen.lost_retransmissions = sender_.host().stack().impl().ns.counter(Mib::TcpExtTCPLostRetransmit);

@@ -5,7 +5,9 @@
 namespace leat::sim {
 namespace {
 
-bool would_block(Errno e) { return e == Errno{EAGAIN}; }
+bool would_block(Errno e) {
+  return e == Errno{EAGAIN};
+}
 
 }  // namespace
 

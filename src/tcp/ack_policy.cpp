@@ -8,7 +8,9 @@
 
 namespace leat::tcp {
 
-bool in_pingpong(const Conn& c) { return c.ack.pingpong >= c.tcp.ns.sysctl.tcp_pingpong_thresh; }
+bool in_pingpong(const Conn& c) {
+  return c.ack.pingpong >= c.tcp.ns.sysctl.tcp_pingpong_thresh;
+}
 
 namespace {
 
@@ -35,7 +37,9 @@ void compress_ack(Conn& c) {
 
 }  // namespace
 
-void schedule_ack(Conn& c) { c.ack.pending |= kAckScheduled; }
+void schedule_ack(Conn& c) {
+  c.ack.pending |= kAckScheduled;
+}
 
 void check_ack(Conn& c) {
   if (is_ack_due(c) || in_quickack_mode(c) || (c.ack.pending & kAckNow)) {

@@ -40,7 +40,8 @@ void fill_established_options(const Conn& c, wire::TcpOptions& o) {
   o.sack_count = static_cast<uint8_t>(std::min(blocks, (room - 4) / 8));
   size_t n = 0;
   if (c.has_dsack) o.sacks[n++] = c.duplicate_sack;  // RFC 2883 §4: first
-  for (size_t i = 0; n < o.sack_count; ++i) o.sacks[n++] = c.selective_acks[i];
+  for (size_t i = 0; n < o.sack_count; ++i)
+    o.sacks[n++] = c.selective_acks[i];
 }
 
 void fill_urgent(const Conn& c, Seq seq, wire::TcpHeader& h) {
@@ -54,7 +55,8 @@ void fill_urgent(const Conn& c, Seq seq, wire::TcpHeader& h) {
   }
 }
 
-// RFC 3168 §6.1: new data are ECN-capable, retransmissions and pure ACKs are not. Returns the ECN bits of the IP header.
+// RFC 3168 §6.1: new data are ECN-capable, retransmissions and pure ACKs are not. Returns the ECN bits of the IP
+// header.
 uint8_t fill_ecn(Conn& c, Seq seq, uint32_t length, wire::TcpHeader& h) {
   if (!(c.ecn_flags & kEcnOk)) return 0;
   uint8_t ect = 0;
@@ -135,7 +137,8 @@ void on_data_sent(Conn& c, uint32_t segs, uint32_t length) {
   c.bytes_sent += length;
 }
 
-// The next departure moves out by the time that this segment takes at the pacing rate (fq's rule: not for the first 10).
+// The next departure moves out by the time that this segment takes at the pacing rate (fq's rule: not for the first
+// 10).
 void update_after_send(Conn& c, TxSegment& t, uint64_t prior_wstamp_ns, uint32_t bytes) {
   if (is_paced(c) && c.pacing_rate != ~uint64_t{0} && c.pacing_rate != 0 && c.data_segs_out >= kInitialCwnd) {
     uint64_t len_ns = static_cast<uint64_t>(bytes) * 1'000'000'000 / c.pacing_rate;

@@ -39,12 +39,12 @@ struct Listener;
 // A connection's or listener's socket: found by tables, held by files. `conn` is its state.
 struct TcpSock : inet::Sock {
   Tcp* tcp = nullptr;
-  Conn* conn = nullptr;          // the state, unless it is written down in `dormant`: see wake()
+  Conn* conn = nullptr;  // the state, unless it is written down in `dormant`: see wake()
   union {
     Dormant* dormant = nullptr;  // kConnection
     Listener* listener;          // kListener
   };
-  Timer timer;                   // one wheel timer for all deadlines of the connection
+  Timer timer;  // one wheel timer for all deadlines of the connection
 };
 // With room for IPv6 addresses.
 struct TcpSock6 : TcpSock {
@@ -64,16 +64,16 @@ enum class LossTimer : uint8_t { kNone, kRetransmit, kLossProbe, kReorder, kPers
 
 struct Deadlines {
   LossTimer loss_kind = LossTimer::kNone;
-  Time loss = Time::never();      // icsk_retransmit_timer
-  Time delack = Time::never();    // icsk_delack_timer
-  Time keepalive = Time::never(); // sk_timer: keepalive, FIN_WAIT2, orphan
+  Time loss = Time::never();       // icsk_retransmit_timer
+  Time delack = Time::never();     // icsk_delack_timer
+  Time keepalive = Time::never();  // sk_timer: keepalive, FIN_WAIT2, orphan
   Time pacing = Time::never();
-  Time sleep = Time::never();     // when to look whether the connection idles
+  Time sleep = Time::never();  // when to look whether the connection idles
   Time compressed_ack = Time::never();
 };
 
 struct RackState {
-  uint64_t mstamp_us = 0;    // xmit time of the most recently delivered segment
+  uint64_t mstamp_us = 0;  // xmit time of the most recently delivered segment
   uint32_t rtt_us = 0;
   Seq end_seq = 0;
   uint32_t last_delivered = 0;
@@ -88,14 +88,14 @@ struct ReceivedOptions {         // what the peer's options have told (tcp_optio
   uint32_t ts_recent = 0;
   uint32_t rcv_tsval = 0;
   uint32_t rcv_tsecr = 0;
-  bool saw_tstamp = false;       // on the last segment
+  bool saw_tstamp = false;  // on the last segment
   bool tstamp_ok = false;
   bool wscale_ok = false;
   bool sack_ok = false;
-  bool dsack_seen = false;       // sack_ok bit 2
-  uint8_t snd_wscale = 0;        // the peer's, for what it advertises
-  uint8_t rcv_wscale = 0;        // ours
-  uint8_t num_sacks = 0;         // blocks on the last ACK sent / to send
+  bool dsack_seen = false;  // sack_ok bit 2
+  uint8_t snd_wscale = 0;   // the peer's, for what it advertises
+  uint8_t rcv_wscale = 0;   // ours
+  uint8_t num_sacks = 0;    // blocks on the last ACK sent / to send
   uint16_t user_mss = 0;
   uint16_t mss_clamp = kMssDefault;  // the peer's MSS, within ours
 };
@@ -106,17 +106,18 @@ inline constexpr uint8_t kEcnOk = 1, kEcnQueueCwr = 2, kEcnDemandCwr = 4, kEcnSe
 inline constexpr uint8_t kNagleOff = 1, kNagleCork = 2, kNaglePush = 4;
 
 // ACK state (icsk_ack.pending)
-inline constexpr uint8_t kAckScheduled = 1, kAckTimer = 2, kAckPushed = 4, kAckPushed2 = 8, kAckNow = 16, kAckNoMem = 32;
+inline constexpr uint8_t kAckScheduled = 1, kAckTimer = 2, kAckPushed = 4, kAckPushed2 = 8, kAckNow = 16,
+                         kAckNoMem = 32;
 
 struct AckState {
   uint8_t pending = 0;
-  uint8_t quick = 0;        // scheduled number of quick ACKs
-  uint8_t pingpong = 0;     // interactive session
-  uint8_t retry = 0;        // attempts when memory is out
-  Duration ato{};           // predicted interval of the delayed ACK
-  uint32_t lrcvtime = 0;    // jiffies of the last data received
+  uint8_t quick = 0;      // scheduled number of quick ACKs
+  uint8_t pingpong = 0;   // interactive session
+  uint8_t retry = 0;      // attempts when memory is out
+  Duration ato{};         // predicted interval of the delayed ACK
+  uint32_t lrcvtime = 0;  // jiffies of the last data received
   uint32_t last_seg_size = 0;
-  uint32_t rcv_mss = 0;     // estimate of the peer's segment size
+  uint32_t rcv_mss = 0;  // estimate of the peer's segment size
 };
 
 using cc::RateSample;
@@ -131,70 +132,70 @@ struct Conn : cc::Sender {
 
   Tcp& tcp;
   TcpSock& sk;
-  Effects effects;          // of the event that is being processed
+  Effects effects;  // of the event that is being processed
 
   // --- sequence numbers, windows --------------------------------------------------------------------------------
   Seq rcv_nxt = 0;
-  Seq copied_seq = 0;       // head of yet unread data
-  Seq rcv_wup = 0;          // rcv_nxt on the last window update sent
-  Seq snd_sml = 0;          // last byte of the most recently sent small segment (Minshall)
-  Seq snd_wl1 = 0;          // sequence of the last window update
-  Seq write_seq = 0;        // tail of data held in the send buffer + 1
-  Seq pushed_seq = 0;       // last pushed seq
+  Seq copied_seq = 0;  // head of yet unread data
+  Seq rcv_wup = 0;     // rcv_nxt on the last window update sent
+  Seq snd_sml = 0;     // last byte of the most recently sent small segment (Minshall)
+  Seq snd_wl1 = 0;     // sequence of the last window update
+  Seq write_seq = 0;   // tail of data held in the send buffer + 1
+  Seq pushed_seq = 0;  // last pushed seq
   Seq iss = 0;
   Seq irs = 0;
   uint32_t snd_wnd = 0;
-  uint32_t max_window = 0;  // largest window ever seen from the peer
-  uint32_t rcv_wnd = 0;     // current receiver window as advertised
-  uint32_t window_clamp = 0;  // maximal window to advertise
-  uint32_t rcv_ssthresh = 0;  // current window clamp
-  uint32_t advmss = kMssDefault;     // MSS that we advertise
-  uint32_t pmtu_cookie = 0;          // last PMTU that sync_mss saw
-  uint32_t packed_clamp = 0;         // dormant.cpp's scratch for rx_opt.mss_clamp
-  uint16_t tcp_header_len = 20;      // with the timestamp option when in use
-  uint8_t scaling_ratio = 128;       // payload share of truesize, /256
+  uint32_t max_window = 0;        // largest window ever seen from the peer
+  uint32_t rcv_wnd = 0;           // current receiver window as advertised
+  uint32_t window_clamp = 0;      // maximal window to advertise
+  uint32_t rcv_ssthresh = 0;      // current window clamp
+  uint32_t advmss = kMssDefault;  // MSS that we advertise
+  uint32_t pmtu_cookie = 0;       // last PMTU that sync_mss saw
+  uint32_t packed_clamp = 0;      // dormant.cpp's scratch for rx_opt.mss_clamp
+  uint16_t tcp_header_len = 20;   // with the timestamp option when in use
+  uint8_t scaling_ratio = 128;    // payload share of truesize, /256
   bool is_mtu_probing = false;
 
   // --- receive ----------------------------------------------------------------------------------------------------
-  PacketQueue receive_queue;     // in order, RxSegment
+  PacketQueue receive_queue;  // in order, RxSegment
   OfoTree out_of_order;
-  RxSegment* ooo_last = nullptr; // the last one inserted at the tail, for the common append
-  uint32_t rmem_alloc = 0;       // truesize of both queues
+  RxSegment* ooo_last = nullptr;  // the last one inserted at the tail, for the common append
+  uint32_t rmem_alloc = 0;        // truesize of both queues
   AckState ack;
   ReceivedOptions rx_opt;
-  uint8_t compressed_ack = 0;    // ACKs held back by compression
+  uint8_t compressed_ack = 0;  // ACKs held back by compression
   uint8_t dup_ack_counter = 0;
   Seq compressed_ack_rcv_nxt = 0;
-  wire::SackBlock duplicate_sack{};           // D-SACK to report
+  wire::SackBlock duplicate_sack{};  // D-SACK to report
   bool has_dsack = false;
   std::array<wire::SackBlock, 4> selective_acks{};
   std::array<wire::SackBlock, 4> recv_sack_cache{};
-  uint32_t rcv_tstamp = 0;       // jiffies of the last ACK received
+  uint32_t rcv_tstamp = 0;         // jiffies of the last ACK received
   uint32_t last_oow_ack_time = 0;  // of the last ACK that answered an unacceptable segment
-  uint32_t rcv_rtt_us = 0;       // receiver-side RTT (<<3)
+  uint32_t rcv_rtt_us = 0;         // receiver-side RTT (<<3)
   Seq rcv_rtt_seq = 0;
   uint64_t rcv_rtt_time_us = 0;
   uint32_t rcv_rtt_last_tsecr = 0;
-  uint32_t rcvq_space = 0;       // bytes that the user took in one RTT
+  uint32_t rcvq_space = 0;  // bytes that the user took in one RTT
   Seq rcvq_seq = 0;
   uint64_t rcvq_time_us = 0;
   uint32_t rcv_ooopack = 0;
   Seq urg_seq = 0;
-  uint16_t urg_data = 0;         // kUrg*: see receive.cpp
-  bool urg_mode = false;         // sender's
+  uint16_t urg_data = 0;  // kUrg*: see receive.cpp
+  bool urg_mode = false;  // sender's
   Seq snd_up = 0;
 
   // --- send -------------------------------------------------------------------------------------------------------
-  PacketList write_queue;        // not sent yet, TxSegment
-  RtxTree rtx_queue;             // sent, not acknowledged
+  PacketList write_queue;  // not sent yet, TxSegment
+  RtxTree rtx_queue;       // sent, not acknowledged
   TimeSortedList tsorted_sent;
-  int32_t wmem_queued = 0;       // truesize of both
-  Buffer* send_page = nullptr;   // where sendmsg puts the next bytes
+  int32_t wmem_queued = 0;      // truesize of both
+  Buffer* send_page = nullptr;  // where sendmsg puts the next bytes
   uint32_t send_page_used = 0;
   uint8_t nonagle = 0;
-  uint64_t wstamp_ns = 0;        // earliest departure of the next packet (pacing)
+  uint64_t wstamp_ns = 0;  // earliest departure of the next packet (pacing)
   bool retransmit_high_valid = false;
-  uint64_t clock_cache_ns = 0;   // departure time of what is being sent
+  uint64_t clock_cache_ns = 0;  // departure time of what is being sent
 
   // --- RTT and RTO ------------------------------------------------------------------------------------------------
   uint32_t mdev_us = 0;
@@ -202,8 +203,8 @@ struct Conn : cc::Sender {
   uint32_t rttvar_us = 0;
   Seq rtt_seq = 0;
   Duration rto = kTimeoutInit;
-  uint32_t tsoffset = 0;         // added to our timestamps
-  uint8_t retransmits = 0;       // unrecovered RTOs
+  uint32_t tsoffset = 0;    // added to our timestamps
+  uint8_t retransmits = 0;  // unrecovered RTOs
   uint8_t backoff = 0;
   uint8_t probes_out = 0;
   uint64_t probes_since_us = 0;  // first unanswered zero-window probe (user timeout)
@@ -214,12 +215,12 @@ struct Conn : cc::Sender {
   uint32_t prior_ssthresh = 0;
   uint32_t prr_delivered = 0;
   uint32_t prr_out = 0;
-  Seq high_seq = 0;              // snd_nxt at the onset of congestion
-  Seq undo_marker = 0;           // snd_una when recovery began; 0: undo is off
-  int32_t undo_retrans = 0;      // retransmissions not yet reported as duplicates; -1: none in this recovery
-  Seq tlp_high_seq = 0;          // snd_nxt at the time of the tail loss probe; 0: none
-  bool tlp_retrans = false;      // the probe was a retransmission
-  bool frto = false;             // F-RTO is under way
+  Seq high_seq = 0;          // snd_nxt at the onset of congestion
+  Seq undo_marker = 0;       // snd_una when recovery began; 0: undo is off
+  int32_t undo_retrans = 0;  // retransmissions not yet reported as duplicates; -1: none in this recovery
+  Seq tlp_high_seq = 0;      // snd_nxt at the time of the tail loss probe; 0: none
+  bool tlp_retrans = false;  // the probe was a retransmission
+  bool frto = false;         // F-RTO is under way
   bool is_sack_reneg = false;
   bool first_try_of_rto = false;
   bool fastopen_client_fail = false;
@@ -249,9 +250,9 @@ struct Conn : cc::Sender {
   uint32_t plb_rehash = 0;
   uint16_t total_rto = 0;
   uint16_t total_rto_recoveries = 0;
-  uint32_t total_rto_time = 0;   // ms
+  uint32_t total_rto_time = 0;  // ms
   uint32_t rto_stamp = 0;
-  uint8_t chrono_type = 0;       // what limits sending now: 0 none, 1 busy, 2 receive window, 3 send buffer
+  uint8_t chrono_type = 0;  // what limits sending now: 0 none, 1 busy, 2 receive window, 3 send buffer
   uint32_t chrono_start = 0;
   uint32_t chrono_stat[3] = {};  // jiffies
 
@@ -260,25 +261,25 @@ struct Conn : cc::Sender {
   bool syn_retransmitted = false;
   bool is_passive = false;
   bool repair = false;
-  bool sock_done = false;        // SOCK_DONE: FIN received or reset; reads return 0
+  bool sock_done = false;  // SOCK_DONE: FIN received or reset; reads return 0
   bool urg_rcv_out = false;
   bool save_syn = false;
   uint8_t linger_state = 0;
   uint8_t syn_fastopen = 0;
-  bool syn_data = false;         // SYN carried data
+  bool syn_data = false;  // SYN carried data
   bool syn_data_acked = false;
-  bool defer_connect = false;    // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
+  bool defer_connect = false;  // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
   bool is_fastopen_child = false;
-  bool cc_initialized = false;   // cc_algorithm->init() was called, release() is due
-  bool orphan = false;           // closed by its file (SOCK_DEAD); counted in Counts::orphans
+  bool cc_initialized = false;  // cc_algorithm->init() was called, release() is due
+  bool orphan = false;          // closed by its file (SOCK_DEAD); counted in Counts::orphans
   UserState user_state = UserState::kUnconnected;
   ListNode in_accept_queue;
   uint32_t keepalive_stamp = 0;
   uint32_t fin_deadline_ms = 0;
   Deadlines deadlines;
   Time wheel_at = Time::never();  // when the wheel timer is armed for: not later than any deadline
-  bool nospace = false;          // a writer was turned away: report EPOLLOUT
-  ip::Route route;               // valid while its generation is current
+  bool nospace = false;           // a writer was turned away: report EPOLLOUT
+  ip::Route route;                // valid while its generation is current
   bool has_route = false;
   uint16_t ip_id = 0;
   uint32_t flow_label = 0;
@@ -302,14 +303,14 @@ struct Conn : cc::Sender {
 
 // A SYN that was answered (NEW_SYN_RECV): a small object in ehash until the third segment makes it a connection.
 struct Request : inet::SockCommon {
-  TcpSock* listener = nullptr;   // with a reference
-  ListNode in_listener;          // requests of one listener
-  Timer timer;                   // SYN-ACK retransmission
+  TcpSock* listener = nullptr;  // with a reference
+  ListNode in_listener;         // requests of one listener
+  Timer timer;                  // SYN-ACK retransmission
   uint32_t rcv_isn = 0;
   uint32_t snt_isn = 0;
   uint32_t ts_recent = 0;
   uint32_t ts_off = 0;
-  uint32_t snt_synack_ms = 0;    // when the first SYN-ACK left; 0: retransmitted since (Karn)
+  uint32_t snt_synack_ms = 0;  // when the first SYN-ACK left; 0: retransmitted since (Karn)
   uint64_t snt_synack_us = 0;
   uint32_t rcv_wnd = 0;
   uint32_t rsk_window_clamp = 0;
@@ -317,24 +318,24 @@ struct Request : inet::SockCommon {
   Seq rcv_nxt = 0;               // rcv_isn + 1, or behind Fast Open data
   uint32_t snt_tsval_first = 0;  // our timestamps on SYN-ACKs: what the third segment may echo
   uint32_t snt_tsval_last = 0;
-  uint16_t mss = 0;              // the peer's, clamped
-  uint16_t advmss = 0;           // what our SYN-ACK offers
+  uint16_t mss = 0;     // the peer's, clamped
+  uint16_t advmss = 0;  // what our SYN-ACK offers
   uint8_t rcv_wscale = 0;
   uint8_t snd_wscale = 0;
-  uint8_t num_timeout = 0;       // SYN-ACK time-outs
-  uint8_t num_retrans = 0;       // SYN-ACKs sent again
+  uint8_t num_timeout = 0;  // SYN-ACK time-outs
+  uint8_t num_retrans = 0;  // SYN-ACKs sent again
   uint8_t dsfield = 0;
   bool tstamp_ok = false;
   bool sack_ok = false;
   bool wscale_ok = false;
   bool ecn_ok = false;
-  bool acked = false;            // TCP_DEFER_ACCEPT: the ACK came, the data not
-  bool is_cookie = false;        // reconstructed from a SYN cookie; never hashed
+  bool acked = false;      // TCP_DEFER_ACCEPT: the ACK came, the data not
+  bool is_cookie = false;  // reconstructed from a SYN cookie; never hashed
   bool cookie_ts = false;
   bool cancelled = false;
   uint32_t txhash = 0;
   TcpSock* fastopen_child = nullptr;
-  uint8_t cookie_length = 0;     // Fast Open cookie to give
+  uint8_t cookie_length = 0;  // Fast Open cookie to give
   std::array<uint8_t, 16> cookie{};
   bool cookie_exp = false;
   std::unique_ptr<std::vector<uint8_t>> saved_syn;
@@ -349,13 +350,13 @@ struct TimeWait : inet::BoundSock {
   Seq rcv_nxt = 0;
   Seq snd_nxt = 0;
   uint32_t ts_recent = 0;
-  uint32_t ts_recent_stamp = 0;    // seconds, when ts_recent was stored; 0: no timestamps
+  uint32_t ts_recent_stamp = 0;  // seconds, when ts_recent was stored; 0: no timestamps
   uint32_t ts_offset = 0;
   uint32_t rcv_wnd = 0;
   uint32_t last_oow_ack_time = 0;
-  uint32_t entry_stamp = 0;        // ms, when the connection became this (tcp_tw_reuse_delay)
-  SpinLock lock;                   // segments of several workers
-  uint8_t substate : 4 = 0;        // kTimeWait or kFinWait2
+  uint32_t entry_stamp = 0;  // ms, when the connection became this (tcp_tw_reuse_delay)
+  SpinLock lock;             // segments of several workers
+  uint8_t substate : 4 = 0;  // kTimeWait or kFinWait2
   uint8_t rcv_wscale : 4 = 0;
   uint8_t dsfield = 0;
 };
@@ -365,15 +366,15 @@ struct TimeWait6 : TimeWait {
 
 // A listener's queues.
 struct Listener {
-  uint32_t backlog = 0;              // sk_max_ack_backlog
-  uint32_t ack_backlog = 0;          // established, not accepted (sk_ack_backlog)
+  uint32_t backlog = 0;      // sk_max_ack_backlog
+  uint32_t ack_backlog = 0;  // established, not accepted (sk_ack_backlog)
   List<Request, &Request::in_listener> requests;
-  uint32_t request_count = 0;        // qlen
-  uint32_t young = 0;                // SYN-ACK not retransmitted yet
+  uint32_t request_count = 0;  // qlen
+  uint32_t young = 0;          // SYN-ACK not retransmitted yet
   uint32_t fastopen_pending = 0;
   List<Conn, &Conn::in_accept_queue> accept_queue;  // each socket with the reference that accept() hands to the file
-  uint64_t last_overflow_ms = 0;     // a cookie was sent lately
-  SpinLock queue_lock;               // accept queue, requests
+  uint64_t last_overflow_ms = 0;                    // a cookie was sent lately
+  SpinLock queue_lock;                              // accept queue, requests
 };
 
 static_assert(sizeof(TimeWait) <= 128);

@@ -23,12 +23,15 @@ int send_probe_segment(Conn& c, bool urgent, Mib counter) {
   return transmit_control(c, c.snd_una - (urgent ? 0u : 1u), wire::kTcpAck);
 }
 
-Duration persist_base(const Conn& c) { return std::max(c.rto, Duration::from_ms(200)); }
+Duration persist_base(const Conn& c) {
+  return std::max(c.rto, Duration::from_ms(200));
+}
 
 Duration persist_when(const Conn& c) {
   int shift = std::min<int>(c.backoff, 10);
   Duration when = persist_base(c);
-  while (shift-- > 0 && when < rto_max(c)) when = when * 2;
+  while (shift-- > 0 && when < rto_max(c))
+    when = when * 2;
   return std::min(when, rto_max(c));
 }
 
@@ -144,7 +147,9 @@ bool send_synack_of_sync_open(Conn& c) {
   return transmit_segment(c, *t, true) == 0;
 }
 
-void arm_persist(Conn& c) { arm_loss_timer(c, LossTimer::kPersist, clamp_to_user_timeout(c, persist_when(c))); }
+void arm_persist(Conn& c) {
+  arm_loss_timer(c, LossTimer::kPersist, clamp_to_user_timeout(c, persist_when(c)));
+}
 
 void send_probe0(Conn& c) {
   const int error = write_wakeup(c, Mib::TcpExtTCPWinProbe);

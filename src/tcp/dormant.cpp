@@ -14,15 +14,20 @@
 namespace leat::tcp {
 namespace {
 
-uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
-int64_t unzigzag(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+uint64_t zigzag(int64_t v) {
+  return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63);
+}
+int64_t unzigzag(uint64_t v) {
+  return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1);
+}
 
 class Packer {
  public:
   explicit Packer(uint8_t* out) : p_(out) {}
   uint8_t* end() const { return p_; }
   void number(uint64_t v) {
-    for (; v >= 0x80; v >>= 7) *p_++ = static_cast<uint8_t>(v | 0x80);
+    for (; v >= 0x80; v >>= 7)
+      *p_++ = static_cast<uint8_t>(v | 0x80);
     *p_++ = static_cast<uint8_t>(v);
   }
   template <class T>
@@ -47,7 +52,8 @@ class Unpacker {
   uint64_t number() {
     uint64_t v = 0;
     int shift = 0;
-    for (; *p_ & 0x80; shift += 7) v |= static_cast<uint64_t>(*p_++ & 0x7f) << shift;
+    for (; *p_ & 0x80; shift += 7)
+      v |= static_cast<uint64_t>(*p_++ & 0x7f) << shift;
     return v | static_cast<uint64_t>(*p_++) << shift;
   }
   template <class T>
@@ -259,7 +265,8 @@ void visit_congestion(A& a, Conn& c) {
   uint32_t words[kWords];
   std::memcpy(words, c.cc.bytes, sizeof words);
   uint32_t set = 0;
-  for (size_t i = 0; i < kWords; ++i) set |= (words[i] != 0 ? 1u : 0u) << i;
+  for (size_t i = 0; i < kWords; ++i)
+    set |= (words[i] != 0 ? 1u : 0u) << i;
   a(set);
   for (size_t i = 0; i < kWords; ++i) {
     if (set >> i & 1) a(words[i]);
@@ -315,7 +322,8 @@ bool has_no_deadline(const Conn& c) {
 }  // namespace
 
 DormantSlabs::DormantSlabs() {
-  for (size_t i = 0; i < kCount; ++i) slabs_[i] = std::make_unique<SlabBase>("tcp_dormant", (i + 1) * kStep, 8);
+  for (size_t i = 0; i < kCount; ++i)
+    slabs_[i] = std::make_unique<SlabBase>("tcp_dormant", (i + 1) * kStep, 8);
 }
 
 Dormant* DormantSlabs::make(size_t bytes) {
@@ -329,33 +337,39 @@ Dormant* DormantSlabs::make(size_t bytes) {
   return d;
 }
 
-void DormantSlabs::free(Dormant* d) { slabs_[d->slab]->free_raw(d); }
+void DormantSlabs::free(Dormant* d) {
+  slabs_[d->slab]->free_raw(d);
+}
 
 size_t DormantSlabs::in_use() const {
   size_t n = 0;
-  for (const auto& s : slabs_) n += s->in_use();
+  for (const auto& s : slabs_)
+    n += s->in_use();
   return n;
 }
 
 size_t DormantSlabs::bytes() const {
   size_t n = 0;
-  for (const auto& s : slabs_) n += s->bytes();
+  for (const auto& s : slabs_)
+    n += s->bytes();
   return n;
 }
 
 size_t DormantSlabs::trim() {
   size_t n = 0;
-  for (const auto& s : slabs_) n += s->trim();
+  for (const auto& s : slabs_)
+    n += s->trim();
   return n;
 }
 
 bool may_sleep(const Conn& c) {
-  const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
-                        c.sk.soft_error == 0 && !c.orphan && !c.in_accept_queue.is_linked() &&
+  const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 &&
+                        c.sk.error == 0 && c.sk.soft_error == 0 && !c.orphan && !c.in_accept_queue.is_linked() &&
                         c.saved_syn == nullptr && !c.repair && !c.defer_connect;
   const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
                        c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack &&
-                       c.chrono_type == 0 && c.hystart_exit == 0 && c.sk.backlog.load(std::memory_order_relaxed) == nullptr;
+                       c.chrono_type == 0 && c.hystart_exit == 0 &&
+                       c.sk.backlog.load(std::memory_order_relaxed) == nullptr;
   return is_plain && is_calm && has_nothing_under_way(c) && has_no_deadline(c);
 }
 

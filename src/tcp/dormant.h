@@ -15,7 +15,7 @@ namespace leat::tcp {
 // The record: numbers as variable-length differences to numbers that they are near to.
 struct Dormant {
   uint16_t size;
-  uint8_t slab;        // which of DormantSlabs it came from
+  uint8_t slab;  // which of DormantSlabs it came from
   uint8_t bytes[1];
 };
 
@@ -28,7 +28,7 @@ class DormantSlabs {
   Dormant* make(size_t bytes);  // nullptr: memory is out
   void free(Dormant* d);
   size_t in_use() const;
-  size_t bytes() const;         // taken from the system
+  size_t bytes() const;  // taken from the system
   size_t trim();
 
  private:
@@ -40,9 +40,11 @@ inline constexpr Duration kSleepAfter = Duration::from_ms(1000);
 
 // All with the socket's lock held.
 bool may_sleep(const Conn& c);
-bool try_sleep(Conn& c);     // true: c is gone, s.dormant has it
-Conn* wake(TcpSock& s);      // the state, read in if it was written down; nullptr: memory is out
-inline bool is_dormant(const TcpSock& s) { return s.conn == nullptr && s.dormant != nullptr; }
+bool try_sleep(Conn& c);  // true: c is gone, s.dormant has it
+Conn* wake(TcpSock& s);   // the state, read in if it was written down; nullptr: memory is out
+inline bool is_dormant(const TcpSock& s) {
+  return s.conn == nullptr && s.dormant != nullptr;
+}
 // Calls f(const Conn&) on the state without waking it (ss, TCP_INFO of a million connections).
 void look_at(TcpSock& s, void (*f)(void*, const Conn&), void* context);
 void forget_dormant(TcpSock& s);  // the socket is being destroyed

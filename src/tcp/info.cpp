@@ -7,7 +7,9 @@
 namespace leat::tcp {
 namespace {
 
-uint32_t us_of(Duration d) { return static_cast<uint32_t>(d.us()); }
+uint32_t us_of(Duration d) {
+  return static_cast<uint32_t>(d.us());
+}
 
 void fill_listener(const Listener& l, TcpInfo& i) {
   i.unacked = l.ack_backlog;

@@ -31,7 +31,7 @@ struct TcpInfo {
   uint32_t sacked;   // on a listener: the backlog
   uint32_t lost;
   uint32_t retrans;
-  uint32_t fackets;  // always 0
+  uint32_t fackets;         // always 0
   uint32_t last_data_sent;  // ms ago
   uint32_t last_ack_sent;   // always 0
   uint32_t last_data_recv;  // ms ago
@@ -47,17 +47,17 @@ struct TcpInfo {
   uint32_t rcv_rtt;
   uint32_t rcv_space;
   uint32_t total_retrans;
-  uint64_t pacing_rate;      // bytes a second, as the next; ~0: none
+  uint64_t pacing_rate;  // bytes a second, as the next; ~0: none
   uint64_t max_pacing_rate;
   uint64_t bytes_acked;
   uint64_t bytes_received;
   uint32_t segs_out;
   uint32_t segs_in;
   uint32_t notsent_bytes;
-  uint32_t min_rtt;          // ~0: no sample
+  uint32_t min_rtt;  // ~0: no sample
   uint32_t data_segs_in;
   uint32_t data_segs_out;
-  uint64_t delivery_rate;    // bytes a second
+  uint64_t delivery_rate;  // bytes a second
   uint64_t busy_time;
   uint64_t rwnd_limited;
   uint64_t sndbuf_limited;

@@ -218,17 +218,17 @@ Verdict on_segment(Conn& c, Segment& seg) {
   parse_established_options(c, seg);
   const bool predicted = is_predicted(c, seg);
   if (!seg.header.has_ack() && !seg.header.rst() && !seg.header.syn()) return Verdict::drop(DropReason::kTcpFlags);
-  if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;   // first
-  if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;      // second; third is obsolete
-  if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;        // fourth
+  if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;              // first
+  if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;                 // second; third is obsolete
+  if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;                   // fourth
   if (Verdict v = check_ack_field(c, seg, predicted); !v.is_continue()) return v;  // fifth
   if (c.state() == State::kClose) return Verdict::consumed();
   measure_rcv_rtt_by_timestamp(c, seg);
   if (predicted && seg.length != 0) c.tcp.count(Mib::TcpExtTCPHPHits);
-  process_urgent(c, seg);                                               // sixth
+  process_urgent(c, seg);  // sixth
   Conn* const self = &c;
   TcpSock& sk = c.sk;
-  if (Verdict v = process_text(c, seg); !v.is_continue()) return v;     // seventh, and eighth: process_fin
+  if (Verdict v = process_text(c, seg); !v.is_continue()) return v;  // seventh, and eighth: process_fin
   if (sk.conn == self && c.state() != State::kClose) {
     c.effects.send_data = true;
     c.effects.check_space = true;
@@ -279,7 +279,8 @@ Verdict check_reset(Conn& c, Segment& seg) {
   if (seg.seq == c.rcv_nxt || is_reset_after_fin(c, seg)) return be_reset(c);
   if (c.rx_opt.sack_ok && c.rx_opt.num_sacks > 0) {  // the peer may take the end of what we sacked for rcv_nxt
     Seq highest = c.selective_acks[0].end;
-    for (size_t i = 1; i < c.rx_opt.num_sacks; ++i) highest = seq_max(highest, c.selective_acks[i].end);
+    for (size_t i = 1; i < c.rx_opt.num_sacks; ++i)
+      highest = seq_max(highest, c.selective_acks[i].end);
     if (seg.seq == highest) return be_reset(c);
   }
   send_challenge_ack(c);
@@ -299,7 +300,8 @@ Verdict check_syn(Conn& c, Segment& seg) {
   return Verdict::drop(DropReason::kTcpInvalidSyn);
 }
 
-// At most one answer each tcp_invalid_ratelimit ms to segments that only a broken or lying peer sends. Data never count.
+// At most one answer each tcp_invalid_ratelimit ms to segments that only a broken or lying peer sends. Data never
+// count.
 bool is_oow_rate_limited(Netns& ns, const Segment& seg, Mib counter, uint32_t& last_oow_ack_time) {
   if (seg.length != 0 && !seg.header.syn()) return false;
   const uint32_t now = ns.now().jiffies();

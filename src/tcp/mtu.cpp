@@ -7,7 +7,9 @@
 namespace leat::tcp {
 namespace {
 
-uint32_t network_header_bytes(const Conn& c) { return c.sk.addresses_are_v6 ? 40 : 20; }
+uint32_t network_header_bytes(const Conn& c) {
+  return c.sk.addresses_are_v6 ? 40 : 20;
+}
 
 // A peer with a tiny window gets segments of half of it, so that two can be in flight.
 uint32_t bound_to_half_window(const Conn& c, uint32_t size) {
@@ -66,7 +68,8 @@ uint32_t advertised_mss(const Conn& c) {
   uint32_t mss = c.route.advmss;
   if (mss == 0) {
     const uint32_t mtu = c.route.mtu != 0 ? c.route.mtu : 1500;
-    mss = std::max<uint32_t>(mtu > headers ? mtu - headers : 0, static_cast<uint32_t>(c.tcp.ns.sysctl.route_min_adv_mss));
+    mss =
+        std::max<uint32_t>(mtu > headers ? mtu - headers : 0, static_cast<uint32_t>(c.tcp.ns.sysctl.route_min_adv_mss));
     mss = std::min<uint32_t>(mss, 65535u - headers);
   }
   return mss;

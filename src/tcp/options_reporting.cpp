@@ -32,7 +32,9 @@ Result<void> set_save_syn(Conn& c, int v) {
   if (v < 0 || v > 1) return err(EINVAL);
   return set_shared<&O::save_syn>(c, v);
 }
-Result<int> get_save_syn(Conn& c) { return int{c.sk.options->save_syn}; }
+Result<int> get_save_syn(Conn& c) {
+  return int{c.sk.options->save_syn};
+}
 
 // It can be read once; who has too little room may come again.
 Result<size_t> get_saved_syn(Conn& c, std::span<uint8_t> out) {
@@ -48,7 +50,9 @@ Result<void> set_inq(Conn& c, int v) {
   if (v < 0 || v > 1) return err(EINVAL);
   return set_shared<&O::inq>(c, v != 0);
 }
-Result<int> get_inq(Conn& c) { return c.sk.options->inq ? 1 : 0; }
+Result<int> get_inq(Conn& c) {
+  return c.sk.options->inq ? 1 : 0;
+}
 
 // The clock of our timestamps, in milliseconds; its lowest bit would say "microseconds".
 Result<int> get_timestamp(Conn& c) {
@@ -57,15 +61,29 @@ Result<int> get_timestamp(Conn& c) {
 
 // ---- repair: nobody has the right to it ----
 
-Result<void> refuse_repair(Conn&, int) { return err(EPERM); }
-Result<int> get_zero(Conn&) { return 0; }
-Result<int> get_invalid(Conn&) { return err(EINVAL); }
-Result<void> refuse_repair_bytes(Conn&, std::span<const uint8_t>) { return err(EPERM); }
-Result<size_t> get_repair_window(Conn&, std::span<uint8_t>) { return err(EPERM); }
-Result<void> refuse_repair_options(Conn&, std::span<const uint8_t>) { return err(EINVAL); }
+Result<void> refuse_repair(Conn&, int) {
+  return err(EPERM);
+}
+Result<int> get_zero(Conn&) {
+  return 0;
+}
+Result<int> get_invalid(Conn&) {
+  return err(EINVAL);
+}
+Result<void> refuse_repair_bytes(Conn&, std::span<const uint8_t>) {
+  return err(EPERM);
+}
+Result<size_t> get_repair_window(Conn&, std::span<uint8_t>) {
+  return err(EPERM);
+}
+Result<void> refuse_repair_options(Conn&, std::span<const uint8_t>) {
+  return err(EINVAL);
+}
 
 // TCP_QUEUE_SEQ has a meaning before a connection is open, and for whom repair is on.
-Result<void> refuse_queue_seq(Conn& c, int) { return err(c.state() == State::kClose ? EINVAL : EPERM); }
+Result<void> refuse_queue_seq(Conn& c, int) {
+  return err(c.state() == State::kClose ? EINVAL : EPERM);
+}
 
 using enum OptionStatus;
 using T = OptionType;
@@ -96,6 +114,8 @@ constexpr TcpOption kRows[] = {
 
 }  // namespace
 
-std::span<const TcpOption> reporting_options() { return kRows; }
+std::span<const TcpOption> reporting_options() {
+  return kRows;
+}
 
 }  // namespace leat::tcp

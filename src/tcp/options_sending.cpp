@@ -14,7 +14,9 @@ constexpr int kMaxTcpWindow = 32767;       // MAX_TCP_WINDOW
 constexpr int kMinWindowClamp = 2304 / 2;  // SOCK_MIN_RCVBUF / 2
 constexpr size_t kCongestionNameMax = 16;
 
-bool is_unconnected(const Conn& c) { return in_state(c.state(), {State::kClose, State::kListen}); }
+bool is_unconnected(const Conn& c) {
+  return in_state(c.state(), {State::kClose, State::kListen});
+}
 
 void set_bit(uint8_t& bits, uint8_t bit, bool on) {
   bits = static_cast<uint8_t>(on ? bits | bit : bits & ~bit);
@@ -31,7 +33,9 @@ Result<void> set_nodelay(Conn& c, int v) {
   }
   return {};
 }
-Result<int> get_nodelay(Conn& c) { return c.nonagle & kNagleOff ? 1 : 0; }
+Result<int> get_nodelay(Conn& c) {
+  return c.nonagle & kNagleOff ? 1 : 0;
+}
 
 Result<void> set_cork(Conn& c, int v) {
   set_bit(c.nonagle, kNagleCork, v != 0);
@@ -41,7 +45,9 @@ Result<void> set_cork(Conn& c, int v) {
   }
   return {};
 }
-Result<int> get_cork(Conn& c) { return c.nonagle & kNagleCork ? 1 : 0; }
+Result<int> get_cork(Conn& c) {
+  return c.nonagle & kNagleCork ? 1 : 0;
+}
 
 // ---- sizes ----
 
@@ -59,7 +65,9 @@ Result<void> set_notsent_lowat(Conn& c, int v) {
   c.effects.check_space = true;
   return set_shared<&inet::SockOptions::notsent_lowat>(c, v);
 }
-Result<int> get_notsent_lowat(Conn& c) { return static_cast<int>(c.sk.options->notsent_lowat); }
+Result<int> get_notsent_lowat(Conn& c) {
+  return static_cast<int>(c.sk.options->notsent_lowat);
+}
 
 // Unconnected sockets keep it for the handshake; a connection's window follows at once.
 Result<void> set_window_clamp(Conn& c, int v) {
@@ -82,7 +90,9 @@ Result<void> set_window_clamp(Conn& c, int v) {
   }
   return {};
 }
-Result<int> get_window_clamp(Conn& c) { return static_cast<int>(c.window_clamp); }
+Result<int> get_window_clamp(Conn& c) {
+  return static_cast<int>(c.window_clamp);
+}
 
 // ---- acknowledging ----
 
@@ -100,7 +110,9 @@ Result<void> set_quickack(Conn& c, int v) {
   if (!(v & 1)) c.ack.pingpong = interactive;
   return {};
 }
-Result<int> get_quickack(Conn& c) { return in_pingpong(c) ? 0 : 1; }
+Result<int> get_quickack(Conn& c) {
+  return in_pingpong(c) ? 0 : 1;
+}
 
 // ---- TCP_DEFER_ACCEPT: seconds, which Linux keeps as a number of SYN-ACKs and gives back as those last ----
 
@@ -116,7 +128,9 @@ Result<void> set_defer_accept(Conn& c, int seconds) {
   }
   return set_shared<&inet::SockOptions::defer_accept_s>(c, period);
 }
-Result<int> get_defer_accept(Conn& c) { return int{c.sk.options->defer_accept_s}; }
+Result<int> get_defer_accept(Conn& c) {
+  return int{c.sk.options->defer_accept_s};
+}
 
 // ---- congestion control ----
 
@@ -151,12 +165,20 @@ Result<size_t> get_congestion(Conn& c, std::span<uint8_t> out) {
 Result<void> set_no_ulp(Conn&, std::span<const uint8_t> value) {  // as where no module is there to load
   return err(value.empty() ? EINVAL : ENOENT);
 }
-Result<size_t> get_no_ulp(Conn&, std::span<uint8_t>) { return size_t{0}; }
+Result<size_t> get_no_ulp(Conn&, std::span<uint8_t>) {
+  return size_t{0};
+}
 
 // TCP_FASTOPEN* say what the program would hear of a kernel that has it switched off (tcp_fastopen without bits).
-Result<void> set_fastopen(Conn& c, int v) { return err(v < 0 || !is_unconnected(c) ? EINVAL : EOPNOTSUPP); }
-Result<void> set_fastopen_flag(Conn&, int v) { return err(v < 0 || v > 1 ? EINVAL : EOPNOTSUPP); }
-Result<int> get_zero(Conn&) { return 0; }
+Result<void> set_fastopen(Conn& c, int v) {
+  return err(v < 0 || !is_unconnected(c) ? EINVAL : EOPNOTSUPP);
+}
+Result<void> set_fastopen_flag(Conn&, int v) {
+  return err(v < 0 || v > 1 ? EINVAL : EOPNOTSUPP);
+}
+Result<int> get_zero(Conn&) {
+  return 0;
+}
 
 using enum OptionStatus;
 using T = OptionType;
@@ -180,6 +202,8 @@ constexpr TcpOption kRows[] = {
 
 }  // namespace
 
-std::span<const TcpOption> sending_options() { return kRows; }
+std::span<const TcpOption> sending_options() {
+  return kRows;
+}
 
 }  // namespace leat::tcp

@@ -13,14 +13,51 @@ namespace leat::tcp {
 
 // Linux's numbers (include/uapi/linux/tcp.h); libc's headers lack the newer ones.
 enum TcpOptionName : int {
-  kOptNodelay = 1, kOptMaxseg = 2, kOptCork = 3, kOptKeepidle = 4, kOptKeepintvl = 5, kOptKeepcnt = 6, kOptSyncnt = 7,
-  kOptLinger2 = 8, kOptDeferAccept = 9, kOptWindowClamp = 10, kOptInfo = 11, kOptQuickack = 12, kOptCongestion = 13,
-  kOptMd5sig = 14, kOptThinLinearTimeouts = 16, kOptThinDupack = 17, kOptUserTimeout = 18, kOptRepair = 19,
-  kOptRepairQueue = 20, kOptQueueSeq = 21, kOptRepairOptions = 22, kOptFastopen = 23, kOptTimestamp = 24,
-  kOptNotsentLowat = 25, kOptCcInfo = 26, kOptSaveSyn = 27, kOptSavedSyn = 28, kOptRepairWindow = 29,
-  kOptFastopenConnect = 30, kOptUlp = 31, kOptMd5sigExt = 32, kOptFastopenKey = 33, kOptFastopenNoCookie = 34,
-  kOptZerocopyReceive = 35, kOptInq = 36, kOptTxDelay = 37, kOptAoAddKey = 38, kOptAoDelKey = 39, kOptAoInfo = 40,
-  kOptAoGetKeys = 41, kOptAoRepair = 42, kOptIsMptcp = 43, kOptRtoMaxMs = 44, kOptRtoMinUs = 45, kOptDelackMaxUs = 46
+  kOptNodelay = 1,
+  kOptMaxseg = 2,
+  kOptCork = 3,
+  kOptKeepidle = 4,
+  kOptKeepintvl = 5,
+  kOptKeepcnt = 6,
+  kOptSyncnt = 7,
+  kOptLinger2 = 8,
+  kOptDeferAccept = 9,
+  kOptWindowClamp = 10,
+  kOptInfo = 11,
+  kOptQuickack = 12,
+  kOptCongestion = 13,
+  kOptMd5sig = 14,
+  kOptThinLinearTimeouts = 16,
+  kOptThinDupack = 17,
+  kOptUserTimeout = 18,
+  kOptRepair = 19,
+  kOptRepairQueue = 20,
+  kOptQueueSeq = 21,
+  kOptRepairOptions = 22,
+  kOptFastopen = 23,
+  kOptTimestamp = 24,
+  kOptNotsentLowat = 25,
+  kOptCcInfo = 26,
+  kOptSaveSyn = 27,
+  kOptSavedSyn = 28,
+  kOptRepairWindow = 29,
+  kOptFastopenConnect = 30,
+  kOptUlp = 31,
+  kOptMd5sigExt = 32,
+  kOptFastopenKey = 33,
+  kOptFastopenNoCookie = 34,
+  kOptZerocopyReceive = 35,
+  kOptInq = 36,
+  kOptTxDelay = 37,
+  kOptAoAddKey = 38,
+  kOptAoDelKey = 39,
+  kOptAoInfo = 40,
+  kOptAoGetKeys = 41,
+  kOptAoRepair = 42,
+  kOptIsMptcp = 43,
+  kOptRtoMaxMs = 44,
+  kOptRtoMinUs = 45,
+  kOptDelackMaxUs = 46
 };
 
 enum class OptionType : uint8_t { kInt, kBytes };
@@ -42,9 +79,9 @@ struct TcpOption {
 };
 
 // The rows, by subject.
-std::span<const TcpOption> sending_options();     // options_sending.cpp
-std::span<const TcpOption> timer_options();       // options_timers.cpp
-std::span<const TcpOption> reporting_options();   // options_reporting.cpp
+std::span<const TcpOption> sending_options();    // options_sending.cpp
+std::span<const TcpOption> timer_options();      // options_timers.cpp
+std::span<const TcpOption> reporting_options();  // options_reporting.cpp
 inline std::array<std::span<const TcpOption>, 3> tcp_options() {
   return {sending_options(), timer_options(), reporting_options()};
 }

@@ -30,7 +30,9 @@ bool fits_send_window(const Conn& c, TxSegment& t, uint32_t mss) {
   return !after(end, c.wnd_end());
 }
 
-bool has_unacked_small(const Conn& c) { return after(c.snd_sml, c.snd_una) && !after(c.snd_sml, c.snd_nxt); }
+bool has_unacked_small(const Conn& c) {
+  return after(c.snd_sml, c.snd_una) && !after(c.snd_sml, c.snd_nxt);
+}
 
 // Minshall's variant of Nagle: a small segment waits only while another small one is unacknowledged.
 bool nagle_holds(bool partial, const Conn& c, uint8_t nonagle) {
@@ -270,7 +272,9 @@ void push_pending(Conn& c) {
   if (c.has_unsent()) push_pending(c, current_mss(c), c.nonagle);
 }
 
-void push_one(Conn& c, uint32_t mss) { write_xmit(c, mss, kNaglePush, 1); }
+void push_one(Conn& c, uint32_t mss) {
+  write_xmit(c, mss, kNaglePush, 1);
+}
 
 bool may_send_now(Conn& c) {
   TxSegment* t = c.send_head();
@@ -331,7 +335,8 @@ void cwnd_restart(Conn& c, Duration idle) {
   c.snd_ssthresh = current_ssthresh(c);
   const uint32_t restart = std::min(init, cwnd);
   int64_t left_ns = idle.ns();
-  while ((left_ns -= c.rto.ns()) > 0 && cwnd > restart) cwnd >>= 1;
+  while ((left_ns -= c.rto.ns()) > 0 && cwnd > restart)
+    cwnd >>= 1;
   c.snd_cwnd = std::max(cwnd, restart);
   c.snd_cwnd_stamp = c.jiffies();
   c.snd_cwnd_used = 0;
@@ -363,12 +368,12 @@ void chrono_stop(Conn& c, uint8_t type) {
 void expand_send_buffer(Conn& c) {
   uint32_t per_mss = std::max<uint32_t>(c.rx_opt.mss_clamp, c.mss_cache) + kMaxHeaderCost + 320;
   uint32_t rounded = 1;
-  while (rounded < per_mss) rounded <<= 1;
+  while (rounded < per_mss)
+    rounded <<= 1;
   per_mss = rounded + 256;
   const uint32_t segs = std::max({kInitialCwnd, c.snd_cwnd, c.reordering + 1});
-  const uint64_t factor = c.cc_algorithm != nullptr && c.cc_algorithm->sndbuf_expand != nullptr
-                              ? c.cc_algorithm->sndbuf_expand(c)
-                              : 2;
+  const uint64_t factor =
+      c.cc_algorithm != nullptr && c.cc_algorithm->sndbuf_expand != nullptr ? c.cc_algorithm->sndbuf_expand(c) : 2;
   const uint64_t want = factor * segs * per_mss;
   if (static_cast<uint64_t>(c.sk.sndbuf) < want) {
     c.sk.sndbuf = static_cast<int32_t>(std::min<uint64_t>(want, static_cast<uint64_t>(c.tcp.ns.sysctl.tcp_wmem[2])));

@@ -57,7 +57,8 @@ void rate_gen(Conn& c, uint32_t delivered, uint32_t lost, bool is_sack_reneg, Ra
     return;
   }
   const auto now_ahead = static_cast<uint64_t>(rs.delivered) * c.rate_interval_us;
-  if (!rs.is_app_limited || now_ahead >= static_cast<uint64_t>(c.rate_delivered) * static_cast<uint64_t>(rs.interval_us)) {
+  if (!rs.is_app_limited ||
+      now_ahead >= static_cast<uint64_t>(c.rate_delivered) * static_cast<uint64_t>(rs.interval_us)) {
     c.rate_delivered = static_cast<uint32_t>(rs.delivered);
     c.rate_interval_us = static_cast<uint32_t>(rs.interval_us);
     c.rate_app_limited = rs.is_app_limited;

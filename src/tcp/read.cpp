@@ -19,7 +19,8 @@ class Sink {
   explicit Sink(std::span<const iovec> into, bool discard) : iov_(into), discard_(discard) {}
   size_t room() const {
     size_t n = 0;
-    for (size_t i = index_; i < iov_.size(); ++i) n += iov_[i].iov_len;
+    for (size_t i = index_; i < iov_.size(); ++i)
+      n += iov_[i].iov_len;
     return n - offset_;
   }
   void put(ByteView bytes) {

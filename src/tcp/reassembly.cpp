@@ -20,7 +20,8 @@ bool extend(SackBlock& b, Seq seq, Seq end) {
 
 void erase_block(Conn& c, size_t i) {
   --c.rx_opt.num_sacks;
-  for (; i < c.rx_opt.num_sacks; ++i) c.selective_acks[i] = c.selective_acks[i + 1];
+  for (; i < c.rx_opt.num_sacks; ++i)
+    c.selective_acks[i] = c.selective_acks[i + 1];
 }
 
 // The first block has grown: it may have reached others.
@@ -42,13 +43,15 @@ void note_sack(Conn& c, Seq seq, Seq end) {
   for (size_t i = 0; i < count; ++i) {
     if (!extend(blocks[i], seq, end)) continue;
     if (i >= kExpected) flush_compressed_acks(c);
-    std::rotate(blocks.begin(), blocks.begin() + static_cast<ptrdiff_t>(i), blocks.begin() + static_cast<ptrdiff_t>(i) + 1);
+    std::rotate(blocks.begin(), blocks.begin() + static_cast<ptrdiff_t>(i),
+                blocks.begin() + static_cast<ptrdiff_t>(i) + 1);
     coalesce_blocks(c);
     return;
   }
   if (count >= kExpected) flush_compressed_acks(c);
   const size_t keep = std::min<size_t>(count, blocks.size() - 1);
-  for (size_t i = keep; i > 0; --i) blocks[i] = blocks[i - 1];
+  for (size_t i = keep; i > 0; --i)
+    blocks[i] = blocks[i - 1];
   blocks[0] = {seq, end};
   c.rx_opt.num_sacks = static_cast<uint8_t>(keep + 1);
 }
@@ -195,7 +198,8 @@ void remove_sacks(Conn& c) {
 }
 
 void purge_out_of_order(Conn& c) {
-  while (RxSegment* r = c.out_of_order.first()) drop_ofo(c, *r);
+  while (RxSegment* r = c.out_of_order.first())
+    drop_ofo(c, *r);
   c.ooo_last = nullptr;
 }
 

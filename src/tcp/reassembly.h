@@ -7,9 +7,9 @@
 namespace leat::tcp {
 
 // reassembly.cpp
-void queue_out_of_order(Conn& c, Segment& seg);   // takes the packet, or drops it
-void take_in_order(Conn& c);                      // tcp_ofo_queue
-void remove_sacks(Conn& c);                       // blocks that rcv_nxt has reached
+void queue_out_of_order(Conn& c, Segment& seg);  // takes the packet, or drops it
+void take_in_order(Conn& c);                     // tcp_ofo_queue
+void remove_sacks(Conn& c);                      // blocks that rcv_nxt has reached
 void purge_out_of_order(Conn& c);
 bool prune_out_of_order(Conn& c);
 void set_dsack(Conn& c, Seq seq, Seq end);

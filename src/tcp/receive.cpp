@@ -133,7 +133,8 @@ void process_urgent(Conn& c, Segment& seg) {
     c.effects.events |= EPOLLPRI;
     // An urgent byte that nobody read in time becomes ordinary data: it must not be delivered twice.
     if (c.urg_seq == c.copied_seq && c.urg_data != 0 && !c.sk.oob_inline && c.copied_seq != c.rcv_nxt) {
-      if (Packet* p = c.receive_queue.front(); p != nullptr && !before(c.copied_seq, rx_segment(*p).seq)) ++c.copied_seq;
+      if (Packet* p = c.receive_queue.front(); p != nullptr && !before(c.copied_seq, rx_segment(*p).seq))
+        ++c.copied_seq;
     }
     c.urg_data = kUrgNotYet;
     c.urg_seq = at;

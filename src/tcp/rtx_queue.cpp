@@ -186,13 +186,14 @@ bool try_collapse(Conn& c, TxSegment& t, uint32_t space) {
   for (TxSegment* next = c.rtx_queue.next(&t); next != nullptr; next = c.rtx_queue.next(&t)) {
     Packet& p = t.packet();
     Packet& q = next->packet();
-    const bool mixes = next->is_sacked() || next->segs > 1 || (next->flags & wire::kTcpSyn) || t.eor ||
-                       (t.flags & wire::kTcpFin);
+    const bool mixes =
+        next->is_sacked() || next->segs > 1 || (next->flags & wire::kTcpSyn) || t.eor || (t.flags & wire::kTcpFin);
     if (mixes || q.length > room || after(next->end_seq, c.wnd_end())) break;
     if (p.frag_count + q.frag_count > Packet::kMaxFragments || q.linear_length() != 0) break;
     room -= q.length;
     const uint32_t truesize = p.truesize + q.length;
-    for (uint16_t i = 0; i < q.frag_count; ++i) p.add_fragment(q.frags[i].buffer, q.frags[i].offset, q.frags[i].length);
+    for (uint16_t i = 0; i < q.frag_count; ++i)
+      p.add_fragment(q.frags[i].buffer, q.frags[i].offset, q.frags[i].length);
     p.truesize = truesize;
     c.wmem_queued += static_cast<int32_t>(q.length);
     t.end_seq = next->end_seq;

@@ -197,7 +197,8 @@ TxSegment* walk(Conn& c, TxSegment* t, const SackBlock* next_dup, SackTag& tag, 
 
 void remember_blocks(Conn& c, const Blocks& b) {
   c.recv_sack_cache = {};
-  for (int i = 0; i < b.used; ++i) c.recv_sack_cache[static_cast<size_t>(4 - b.used + i)] = b.block[static_cast<size_t>(i)];
+  for (int i = 0; i < b.used; ++i)
+    c.recv_sack_cache[static_cast<size_t>(4 - b.used + i)] = b.block[static_cast<size_t>(i)];
 }
 
 // Bytes that the last ACK's blocks covered already need no second walk.
@@ -238,13 +239,16 @@ uint32_t tag_sacks(Conn& c, const Segment& seg, Seq prior_snd_una, SackTag& tag)
   if (before(seg.ack, prior_snd_una - c.max_window)) return 0;  // too old to mean anything
   if (c.packets_out == 0) return tag.flag;
   const Blocks blocks = select_blocks(c, seg, found_dsack, prior_snd_una);
-  for (int i = 0; i < blocks.used; ++i) tag_block(c, blocks, i, found_dsack, tag);
+  for (int i = 0; i < blocks.used; ++i)
+    tag_block(c, blocks, i, found_dsack, tag);
   remember_blocks(c, blocks);
   if (c.ca_state != CaState::kLoss || c.undo_marker != 0) check_sack_reordering(c, tag.reord, false);
   return tag.flag;
 }
 
-void reset_reno_sack(Conn& c) { c.sacked_out = 0; }
+void reset_reno_sack(Conn& c) {
+  c.sacked_out = 0;
+}
 
 // A duplicate ACK of a peer without SACK: some segment has left the network, nobody knows which.
 void add_reno_sack(Conn& c, uint32_t dupacks, bool ece) {

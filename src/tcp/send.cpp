@@ -36,7 +36,9 @@ uint32_t size_goal(const Conn& c, uint32_t mss, int flags) {
   return std::max(most / mss * mss, mss);
 }
 
-bool must_push(const Conn& c) { return after(c.write_seq, c.pushed_seq + (c.max_window >> 1)); }
+bool must_push(const Conn& c) {
+  return after(c.write_seq, c.pushed_seq + (c.max_window >> 1));
+}
 
 void mark_push(Conn& c, TxSegment& t) {
   t.flags |= wire::kTcpPsh;
@@ -52,7 +54,8 @@ void slow_start_after_idle(Conn& c) {
 class Source {
  public:
   explicit Source(std::span<const iovec> data) : iov_(data) {
-    for (const iovec& v : data) left_ += v.iov_len;
+    for (const iovec& v : data)
+      left_ += v.iov_len;
   }
   size_t left() const { return left_; }
   void take(uint8_t* out, size_t n) {

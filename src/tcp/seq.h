@@ -7,11 +7,21 @@ namespace leat::tcp {
 
 using Seq = uint32_t;
 
-constexpr bool before(Seq a, Seq b) { return static_cast<int32_t>(a - b) < 0; }
-constexpr bool after(Seq a, Seq b) { return before(b, a); }
+constexpr bool before(Seq a, Seq b) {
+  return static_cast<int32_t>(a - b) < 0;
+}
+constexpr bool after(Seq a, Seq b) {
+  return before(b, a);
+}
 // low <= x <= high
-constexpr bool between(Seq x, Seq low, Seq high) { return high - low >= x - low; }
-constexpr Seq seq_max(Seq a, Seq b) { return before(a, b) ? b : a; }
-constexpr Seq seq_min(Seq a, Seq b) { return before(a, b) ? a : b; }
+constexpr bool between(Seq x, Seq low, Seq high) {
+  return high - low >= x - low;
+}
+constexpr Seq seq_max(Seq a, Seq b) {
+  return before(a, b) ? b : a;
+}
+constexpr Seq seq_min(Seq a, Seq b) {
+  return before(a, b) ? a : b;
+}
 
 }  // namespace leat::tcp

@@ -4,7 +4,9 @@
 namespace leat::tcp {
 namespace {
 
-Tcp& of(void* context) { return *static_cast<Tcp*>(context); }
+Tcp& of(void* context) {
+  return *static_cast<Tcp*>(context);
+}
 
 Result<void> set_default_congestion(void* context, std::string_view name) {
   const cc::Algorithm* a = cc::find(name);

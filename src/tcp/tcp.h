@@ -23,12 +23,12 @@ namespace leat::tcp {
 
 // What recv tells besides the bytes.
 struct ReceiveInfo {
-  bool is_oob = false;        // MSG_OOB out
-  bool has_inq = false;       // TCP_INQ asked for
+  bool is_oob = false;   // MSG_OOB out
+  bool has_inq = false;  // TCP_INQ asked for
   uint32_t inq = 0;
 };
 
-struct Counts {               // /proc/net/sockstat, ss -s
+struct Counts {  // /proc/net/sockstat, ss -s
   std::atomic<uint64_t> orphans{0};
   std::atomic<uint64_t> time_waits{0};
   std::atomic<uint64_t> allocated{0};
@@ -45,23 +45,23 @@ class Tcp final : public ip::Transport {
   ~Tcp() override;
 
   // --- the user's calls: POSIX names and errnos, without blocking -------------------------------------------------
-  Result<TcpSock*> create(Family family);                    // one reference, the caller's. ENOMEM, EAFNOSUPPORT
+  Result<TcpSock*> create(Family family);  // one reference, the caller's. ENOMEM, EAFNOSUPPORT
   Result<void> bind(TcpSock& s, const IpAddress& address, uint16_t port, bool privileged);
   Result<void> listen(TcpSock& s, int backlog);
-  Result<TcpSock*> accept(TcpSock& listener);                // one reference; EAGAIN, EINVAL, or the socket's error
+  Result<TcpSock*> accept(TcpSock& listener);  // one reference; EAGAIN, EINVAL, or the socket's error
   Result<void> connect(TcpSock& s, const IpAddress& address, uint16_t port);  // EINPROGRESS while the SYN is out
-  Result<void> disconnect(TcpSock& s);                       // connect(AF_UNSPEC)
+  Result<void> disconnect(TcpSock& s);                                        // connect(AF_UNSPEC)
   Result<size_t> send(TcpSock& s, std::span<const iovec> data, int flags);
   Result<size_t> receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info);
-  Result<void> shutdown(TcpSock& s, int how);                // SHUT_RD, SHUT_WR, SHUT_RDWR
+  Result<void> shutdown(TcpSock& s, int how);  // SHUT_RD, SHUT_WR, SHUT_RDWR
   // The file is gone. The connection goes on closing as an orphan; the caller's reference is given up. With SO_LINGER
   // the socket room waits first (is_closed_for_linger) and calls this afterwards.
   void close(TcpSock& s);
-  void release(TcpSock& s);                                  // drops a reference
-  uint32_t poll_events(TcpSock& s);                          // EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLPRI
-  int take_error(TcpSock& s);                                // SO_ERROR: read and cleared
-  void attach(TcpSock& s, inet::SockEvents* file);           // who is told of events
-  bool has_unsent_data(TcpSock& s);                          // for SO_LINGER
+  void release(TcpSock& s);                         // drops a reference
+  uint32_t poll_events(TcpSock& s);                 // EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLPRI
+  int take_error(TcpSock& s);                       // SO_ERROR: read and cleared
+  void attach(TcpSock& s, inet::SockEvents* file);  // who is told of events
+  bool has_unsent_data(TcpSock& s);                 // for SO_LINGER
   // SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. EINVAL on a listener.
   Result<int> ioctl(TcpSock& s, unsigned long request);
   // IPPROTO_TCP level; SOL_SOCKET and IP levels are in the socket room. ENOPROTOOPT, EINVAL, …
@@ -69,15 +69,15 @@ class Tcp final : public ip::Transport {
   Result<size_t> get_option(TcpSock& s, int name, std::span<uint8_t> value);  // bytes written
   // The user changed SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT, SO_KEEPALIVE, SO_MAX_PACING_RATE, TOS, …: act on it.
   void on_option_changed(TcpSock& s, int level, int name);
-  Result<void> destroy(TcpSock& s, int error);               // SOCK_DESTROY (ss -K): ECONNABORTED
+  Result<void> destroy(TcpSock& s, int error);  // SOCK_DESTROY (ss -K): ECONNABORTED
 
   // --- the turn ---------------------------------------------------------------------------------------------------
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
   void on_icmp_error(const ip::IcmpError& e) override;
   bool recognizes(const ip::IcmpError& e) override;
-  void on_time(Time now);                                    // fires what is due
+  void on_time(Time now);  // fires what is due
   Time next_deadline() const;
-  void end_turn();                                           // frees what died, grows tables
+  void end_turn();  // frees what died, grows tables
 
   // --- shared by the rooms of tcp ---------------------------------------------------------------------------------
   Time now() const { return ns.now(); }
@@ -100,7 +100,7 @@ class Tcp final : public ip::Transport {
   SipKey ts_key;
   SipKey syncookie_keys[2];
   inet::OptionsCache options_cache;
-  inet::SockOptions* default_options;  // what a socket is created with; shared until it changes one
+  inet::SockOptions* default_options;          // what a socket is created with; shared until it changes one
   std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
   std::atomic<bool> paces_all{false};          // net.core.default_qdisc is fq
   std::atomic<int64_t> trimmed_at{0};          // the second of the last look at free memory
@@ -115,8 +115,8 @@ class Tcp final : public ip::Transport {
   Slab<Request6> requests6;
   Slab<TimeWait> time_waits;
   Slab<TimeWait6> time_waits6;
-  std::unique_ptr<struct FastOpen> fastopen;   // fastopen.cpp
-  std::unique_ptr<struct Metrics> metrics;     // tcp_metrics: reserved
+  std::unique_ptr<struct FastOpen> fastopen;  // fastopen.cpp
+  std::unique_ptr<struct Metrics> metrics;    // tcp_metrics: reserved
 };
 
 void register_sysctls(Tcp& tcp);  // sysctl.cpp: those that are words

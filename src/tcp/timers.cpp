@@ -290,7 +290,8 @@ void on_keepalive_timer(Conn& c) {
     return;
   }
   const uint32_t user_ms = c.sk.options->user_timeout_ms;
-  const bool too_long = user_ms != 0 ? elapsed.ms() >= user_ms && c.probes_out > 0 : c.probes_out >= keepalive_probes(c);
+  const bool too_long =
+      user_ms != 0 ? elapsed.ms() >= user_ms && c.probes_out > 0 : c.probes_out >= keepalive_probes(c);
   if (too_long) {
     send_active_reset(c);
     write_error(c);
@@ -380,14 +381,18 @@ void arm_delack(Conn& c, Duration after) {
   update_wheel(c);
 }
 
-void disarm_delack(Conn& c) { c.deadlines.delack = Time::never(); }
+void disarm_delack(Conn& c) {
+  c.deadlines.delack = Time::never();
+}
 
 void arm_keepalive(Conn& c, Duration after) {
   c.deadlines.keepalive = c.tcp.now() + after;
   update_wheel(c);
 }
 
-void disarm_keepalive(Conn& c) { c.deadlines.keepalive = Time::never(); }
+void disarm_keepalive(Conn& c) {
+  c.deadlines.keepalive = Time::never();
+}
 
 void arm_sleep(Conn& c) {
   if (c.deadlines.sleep != Time::never() || c.state() != State::kEstablished || c.packets_out != 0 ||
@@ -421,7 +426,9 @@ void arm_compressed_ack(Conn& c, Duration after) {
   update_wheel(c);
 }
 
-void disarm_compressed_ack(Conn& c) { c.deadlines.compressed_ack = Time::never(); }
+void disarm_compressed_ack(Conn& c) {
+  c.deadlines.compressed_ack = Time::never();
+}
 
 void disarm_all(Conn& c) {
   c.deadlines = Deadlines{};

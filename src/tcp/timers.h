@@ -13,15 +13,15 @@ void arm_loss_timer(Conn& c, LossTimer kind, Duration after);  // inet_csk_reset
 void disarm_loss_timer(Conn& c);
 void arm_delack(Conn& c, Duration after);
 void disarm_delack(Conn& c);
-void arm_keepalive(Conn& c, Duration after);            // keepalive, FIN_WAIT2, orphan, SYN_RECV of a crossed open
+void arm_keepalive(Conn& c, Duration after);  // keepalive, FIN_WAIT2, orphan, SYN_RECV of a crossed open
 void disarm_keepalive(Conn& c);
-void arm_sleep(Conn& c);                                // looks after kSleepAfter whether the connection idles
-void keep_wheel_for(TcpSock& s, Time keepalive);        // a sleeping connection has this deadline only, or none
+void arm_sleep(Conn& c);                          // looks after kSleepAfter whether the connection idles
+void keep_wheel_for(TcpSock& s, Time keepalive);  // a sleeping connection has this deadline only, or none
 void arm_pacing(Conn& c, Time at);
 void arm_compressed_ack(Conn& c, Duration after);
 void disarm_compressed_ack(Conn& c);
-void disarm_all(Conn& c);                               // tcp_clear_xmit_timers
-void reset_keepalive_timer(Conn& c);                    // SO_KEEPALIVE switched on or its knobs changed
+void disarm_all(Conn& c);             // tcp_clear_xmit_timers
+void reset_keepalive_timer(Conn& c);  // SO_KEEPALIVE switched on or its knobs changed
 
 Duration rto_min(const Conn& c);
 Duration rto_max(const Conn& c);

@@ -9,11 +9,17 @@
 namespace leat::tcp {
 namespace {
 
-int ilog2(uint32_t v) { return 31 - std::countl_zero(v | 1); }
+int ilog2(uint32_t v) {
+  return 31 - std::countl_zero(v | 1);
+}
 
-uint32_t round_down(uint32_t v, uint32_t unit) { return unit == 0 ? v : v - v % unit; }
+uint32_t round_down(uint32_t v, uint32_t unit) {
+  return unit == 0 ? v : v - v % unit;
+}
 
-int64_t rmem_max(const Conn& c) { return c.tcp.ns.sysctl.tcp_rmem[2]; }
+int64_t rmem_max(const Conn& c) {
+  return c.tcp.ns.sysctl.tcp_rmem[2];
+}
 
 uint32_t space_from_window(const Conn& c, uint64_t window) {
   return static_cast<uint32_t>(std::min<uint64_t>((window << 8) / std::max<uint8_t>(c.scaling_ratio, 1), INT32_MAX));
@@ -42,7 +48,9 @@ uint32_t window_from_space(const Conn& c, int64_t space) {
   return space <= 0 ? 0 : static_cast<uint32_t>((space * c.scaling_ratio) >> 8);
 }
 
-int full_space(const Conn& c) { return static_cast<int>(window_from_space(c, c.sk.rcvbuf)); }
+int full_space(const Conn& c) {
+  return static_cast<int>(window_from_space(c, c.sk.rcvbuf));
+}
 
 int free_space(const Conn& c) {
   const int64_t used = static_cast<int64_t>(c.rmem_alloc) + c.sk.backlog_bytes.load(std::memory_order_relaxed);
@@ -182,8 +190,8 @@ void grow_receive_buffer(Conn& c, uint32_t copied) {
   const uint32_t old = std::max<uint32_t>(c.rcvq_space, 1);
   c.rcvq_space = copied;
   if (c.tcp.ns.sysctl.tcp_moderate_rcvbuf == 0 || (c.sk.buf_lock & inet::kBufLockReceive)) return;
-  uint64_t window = static_cast<uint64_t>(copied) << 1;        // the measure is one RTT late
-  window += window * (copied - old) / old * 2;                 // and the sender may double in slow start
+  uint64_t window = static_cast<uint64_t>(copied) << 1;  // the measure is one RTT late
+  window += window * (copied - old) / old * 2;           // and the sender may double in slow start
   if (c.ooo_last != nullptr) window += c.ooo_last->end_seq - c.rcv_nxt;
   const auto rcvbuf = static_cast<int32_t>(std::min<int64_t>(space_from_window(c, window), rmem_max(c)));
   if (rcvbuf <= c.sk.rcvbuf) return;

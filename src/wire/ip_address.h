@@ -49,15 +49,15 @@ class IpAddress {
   int bits() const { return is_v4() ? 32 : 128; }
 
   bool is_any() const { return bytes_ == std::array<uint8_t, 16>{}; }
-  bool is_loopback() const;    // 127/8, ::1
-  bool is_multicast() const;   // 224/4, ff00::/8
-  bool is_broadcast() const;   // 255.255.255.255
-  bool is_link_local() const;  // 169.254/16, fe80::/10
-  bool is_v4_mapped() const;   // ::ffff:a.b.c.d
-  IpAddress to_v4_mapped() const;    // v4 → ::ffff:v4; a v6 stays itself
-  IpAddress from_v4_mapped() const;  // the reverse; anything else stays itself
+  bool is_loopback() const;                                      // 127/8, ::1
+  bool is_multicast() const;                                     // 224/4, ff00::/8
+  bool is_broadcast() const;                                     // 255.255.255.255
+  bool is_link_local() const;                                    // 169.254/16, fe80::/10
+  bool is_v4_mapped() const;                                     // ::ffff:a.b.c.d
+  IpAddress to_v4_mapped() const;                                // v4 → ::ffff:v4; a v6 stays itself
+  IpAddress from_v4_mapped() const;                              // the reverse; anything else stays itself
   bool has_prefix(const IpAddress& net, int prefix_bits) const;  // same family and the first bits equal
-  std::string to_string() const;  // RFC 5952
+  std::string to_string() const;                                 // RFC 5952
 
   bool operator==(const IpAddress&) const = default;
   auto operator<=>(const IpAddress&) const = default;

@@ -11,8 +11,8 @@
 
 namespace leat::wire {
 
-inline constexpr uint8_t kTcpFin = 0x01, kTcpSyn = 0x02, kTcpRst = 0x04, kTcpPsh = 0x08, kTcpAck = 0x10,
-                         kTcpUrg = 0x20, kTcpEce = 0x40, kTcpCwr = 0x80;
+inline constexpr uint8_t kTcpFin = 0x01, kTcpSyn = 0x02, kTcpRst = 0x04, kTcpPsh = 0x08, kTcpAck = 0x10, kTcpUrg = 0x20,
+                         kTcpEce = 0x40, kTcpCwr = 0x80;
 inline constexpr uint32_t kTcpHeaderBytes = 20;
 inline constexpr uint32_t kTcpMaxHeaderBytes = 60;
 
@@ -33,17 +33,17 @@ struct FastOpenCookie {
 // What Linux reads. An option that is malformed is skipped as Linux does (tcp_parse_options): a length below 2 or past
 // the end stops the walk and keeps what came before; a known option with a wrong length is ignored.
 struct TcpOptions {
-  uint16_t mss = 0;               // 0: absent (SYN only)
-  bool has_wscale = false;        // SYN only
-  uint8_t wscale = 0;             // as received, cut to 14
+  uint16_t mss = 0;         // 0: absent (SYN only)
+  bool has_wscale = false;  // SYN only
+  uint8_t wscale = 0;       // as received, cut to 14
   bool wscale_was_cut = false;
-  bool sack_permitted = false;    // SYN only
+  bool sack_permitted = false;  // SYN only
   bool has_timestamp = false;
   uint32_t tsval = 0;
   uint32_t tsecr = 0;
   uint8_t sack_count = 0;
   std::array<SackBlock, 4> sacks{};
-  FastOpenCookie fast_open;       // SYN only
+  FastOpenCookie fast_open;  // SYN only
   bool operator==(const TcpOptions&) const = default;
 };
 
@@ -52,9 +52,9 @@ struct TcpHeader {
   uint16_t dst_port = 0;
   uint32_t seq = 0;
   uint32_t ack = 0;
-  uint8_t flags = 0;      // kTcp*
-  bool ae = false;        // the AE bit (RFC 9768), formerly NS
-  uint16_t window = 0;    // as on the wire, unscaled
+  uint8_t flags = 0;    // kTcp*
+  bool ae = false;      // the AE bit (RFC 9768), formerly NS
+  uint16_t window = 0;  // as on the wire, unscaled
   uint16_t urgent = 0;
   uint8_t header_length = kTcpHeaderBytes;  // in bytes, with options
   TcpOptions options;
@@ -78,7 +78,9 @@ void parse_tcp_options(ByteView options, bool is_syn, TcpOptions& out);
 //   with Fast Open cookie behind them, padded with nop; data: nop, nop, TS; nop, nop, sack.
 // Writes the header with a zero checksum; `out` has room for tcp_header_length(h).
 uint32_t tcp_options_length(const TcpHeader& h);
-inline uint32_t tcp_header_length(const TcpHeader& h) { return kTcpHeaderBytes + tcp_options_length(h); }
+inline uint32_t tcp_header_length(const TcpHeader& h) {
+  return kTcpHeaderBytes + tcp_options_length(h);
+}
 uint32_t emit_tcp(const TcpHeader& h, MutableBytes out);  // returns the header's length
 
 }  // namespace leat::wire

@@ -101,11 +101,15 @@ class Instance {
   std::unique_ptr<Settings> settings_;
 };
 
-Instance& self(void* u) { return *static_cast<Instance*>(u); }
+Instance& self(void* u) {
+  return *static_cast<Instance*>(u);
+}
 using S = Stack;
 
 void f_free(void*) {}  // the process ends; a blocked second thread may still be inside
-int f_socket(void* u, int d, int t, int p) { return static_cast<int>(self(u).call([&](S& s) { return s.socket(d, t, p); })); }
+int f_socket(void* u, int d, int t, int p) {
+  return static_cast<int>(self(u).call([&](S& s) { return s.socket(d, t, p); }));
+}
 int f_bind(void* u, int fd, const sockaddr* a, socklen_t n) {
   return static_cast<int>(self(u).call([&](S& s) { return s.bind(fd, a, n); }));
 }
@@ -162,8 +166,12 @@ int f_ioctl(void* u, int fd, unsigned long request, ...) {
   va_end(args);
   return static_cast<int>(self(u).call([&](S& s) { return s.ioctl(fd, request, argument); }));
 }
-int f_close(void* u, int fd) { return static_cast<int>(self(u).call([&](S& s) { return s.close(fd); })); }
-int f_shutdown(void* u, int fd, int how) { return static_cast<int>(self(u).call([&](S& s) { return s.shutdown(fd, how); })); }
+int f_close(void* u, int fd) {
+  return static_cast<int>(self(u).call([&](S& s) { return s.close(fd); }));
+}
+int f_shutdown(void* u, int fd, int how) {
+  return static_cast<int>(self(u).call([&](S& s) { return s.shutdown(fd, how); }));
+}
 int f_getsockopt(void* u, int fd, int level, int name, void* v, socklen_t* n) {
   return static_cast<int>(self(u).call([&](S& s) { return s.getsockopt(fd, level, name, v, n); }));
 }
@@ -177,7 +185,9 @@ int f_netdev_send(void* u, const void* b, size_t n) {
   self(u).inject(b, n);
   return 0;
 }
-int f_netdev_receive(void* u, void* b, size_t* n, long long* us) { return self(u).take(b, n, us); }
+int f_netdev_receive(void* u, void* b, size_t* n, long long* us) {
+  return self(u).take(b, n, us);
+}
 int f_usleep(void* u, useconds_t us) {
   self(u).sleep(us);
   return 0;
@@ -188,7 +198,9 @@ int f_gettimeofday(void* u, timeval* tv, void*) {
   tv->tv_usec = us % 1'000'000;
   return 0;
 }
-int f_epoll_create(void* u, int) { return static_cast<int>(self(u).call([&](S& s) { return s.epoll_create1(0); })); }
+int f_epoll_create(void* u, int) {
+  return static_cast<int>(self(u).call([&](S& s) { return s.epoll_create1(0); }));
+}
 int f_epoll_ctl(void* u, int epfd, int op, int fd, epoll_event* e) {
   return static_cast<int>(self(u).call([&](S& s) { return s.epoll_ctl(epfd, op, fd, e); }));
 }
@@ -209,11 +221,11 @@ extern "C" __attribute__((visibility("default"))) void packetdrill_interface_ini
   std::memset(ifc, 0, 33 * sizeof(void*));
   ifc[0] = new Instance(Setup::parse(flags));  // lives until the process ends: see f_free
   void* const functions[] = {
-      slot(f_free),        slot(f_socket),  slot(f_bind),       slot(f_listen),       slot(f_accept),
-      slot(f_connect),     slot(f_read),    slot(f_readv),      slot(f_recv),         slot(f_recvfrom),
-      slot(f_recvmsg),     slot(f_write),   slot(f_writev),     slot(f_send),         slot(f_sendto),
-      slot(f_sendmsg),     slot(f_fcntl),   slot(f_ioctl),      slot(f_close),        slot(f_shutdown),
-      slot(f_getsockopt),  slot(f_setsockopt), slot(f_poll),    slot(f_netdev_send),  slot(f_netdev_receive),
-      slot(f_usleep),      slot(f_gettimeofday), slot(f_epoll_create), slot(f_epoll_ctl), slot(f_epoll_wait)};
+      slot(f_free),       slot(f_socket),       slot(f_bind),         slot(f_listen),      slot(f_accept),
+      slot(f_connect),    slot(f_read),         slot(f_readv),        slot(f_recv),        slot(f_recvfrom),
+      slot(f_recvmsg),    slot(f_write),        slot(f_writev),       slot(f_send),        slot(f_sendto),
+      slot(f_sendmsg),    slot(f_fcntl),        slot(f_ioctl),        slot(f_close),       slot(f_shutdown),
+      slot(f_getsockopt), slot(f_setsockopt),   slot(f_poll),         slot(f_netdev_send), slot(f_netdev_receive),
+      slot(f_usleep),     slot(f_gettimeofday), slot(f_epoll_create), slot(f_epoll_ctl),   slot(f_epoll_wait)};
   std::memcpy(ifc + 1, functions, sizeof functions);  // pipe and splice are not there: ENOSYS
 }

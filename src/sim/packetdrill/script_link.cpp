@@ -58,7 +58,9 @@ void ScriptLink::transmit_batch(std::span<Packet*> packets, Time now) {
   }
 }
 
-Time ScriptLink::next_event() const { return inbound_.empty() ? Time::never() : Time{}; }
+Time ScriptLink::next_event() const {
+  return inbound_.empty() ? Time::never() : Time{};
+}
 
 bool ScriptLink::take_sent(Sent& out) {
   if (sent_.empty()) return false;

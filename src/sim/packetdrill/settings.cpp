@@ -51,12 +51,13 @@ Settings::Settings(Stack& stack, const Setup& setup, int ifindex)
       nstat_path_(from_environment("PD_NSTAT_FILE")) {}
 
 void Settings::apply_new() {
-  struct stat st {};
+  struct stat st{};
   if (conf_path_.empty() || stat(conf_path_.c_str(), &st) != 0 || st.st_size <= read_) return;
   std::ifstream in(conf_path_);
   in.seekg(read_);
   std::string line;
-  while (std::getline(in, line)) apply(line);
+  while (std::getline(in, line))
+    apply(line);
   read_ = st.st_size;
 }
 
@@ -111,11 +112,13 @@ void Settings::write_counters() {
   if (nstat_path_.empty()) return;
   uint64_t sum = 0;
   const auto all = stack_.counters();
-  for (const Counter& c : all) sum += c.value;
+  for (const Counter& c : all)
+    sum += c.value;
   if (sum == counter_sum_) return;
   counter_sum_ = sum;
   std::ofstream out(nstat_path_, std::ios::trunc);
-  for (const Counter& c : all) out << c.group << c.name << ' ' << c.value << '\n';
+  for (const Counter& c : all)
+    out << c.group << c.name << ' ' << c.value << '\n';
 }
 
 }  // namespace leat::packetdrill

@@ -8,7 +8,7 @@
 
 namespace leat::packetdrill {
 
-struct Setup {                 // from the flags of packetdrill_interface_init
+struct Setup {  // from the flags of packetdrill_interface_init
   std::string local = "192.168.0.1/16";
   std::string gateway;
   std::string remote = "192.0.2.1/32";
@@ -20,8 +20,8 @@ struct Setup {                 // from the flags of packetdrill_interface_init
 class Settings {
  public:
   Settings(Stack& stack, const Setup& setup, int ifindex);
-  void apply_new();            // lines that have come since
-  void write_counters();       // when any has changed
+  void apply_new();       // lines that have come since
+  void write_counters();  // when any has changed
 
  private:
   void apply(const std::string& line);

@@ -57,7 +57,9 @@ void VirtualTime::advance_to(int64_t us) {
 }
 
 namespace {
-int64_t ceil_us(Time t) { return (t.ns() + 999) / 1000; }
+int64_t ceil_us(Time t) {
+  return (t.ns() + 999) / 1000;
+}
 }  // namespace
 
 void VirtualTime::sleep(int64_t us) {

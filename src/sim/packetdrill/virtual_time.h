@@ -26,7 +26,7 @@ class VirtualTime final : public Runner {
   int64_t now_us() const { return now_us_; }
   // With the mutex held, on the main thread:
   void sleep(int64_t us);
-  bool step();       // to the next timer of anybody; false: there is none
+  bool step();  // to the next timer of anybody; false: there is none
   void wait_for_stamps();
   void wait_for_stamps_if_any() {
     if (unstamped_ > 0) wait_for_stamps();

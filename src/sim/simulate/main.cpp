@@ -27,15 +27,15 @@ Scenario draw(const Options& o, uint64_t number) {
 
 void tell(const Options& o, const Scenario& s, const Outcome& outcome) {
   const bool has_failed = !outcome.failure.empty();
-  std::printf("%s seed %llu: %s%llu ms, longest gap %lld ms, longest time-out %lld ms, %llu time-outs, "
-              "%llu retransmissions, %llu+%llu packets, %llu+%llu lost\n",
-              has_failed ? "FAIL" : "ok", static_cast<unsigned long long>(s.number),
-              has_failed ? (outcome.failure + "; ").c_str() : "", static_cast<unsigned long long>(outcome.took.ms()),
-              static_cast<long long>(outcome.longest_gap.ms()), static_cast<long long>(outcome.longest_timeout.ms()),
-              static_cast<unsigned long long>(outcome.timeouts),
-              static_cast<unsigned long long>(outcome.retransmissions),
-              static_cast<unsigned long long>(outcome.packets[0]), static_cast<unsigned long long>(outcome.packets[1]),
-              static_cast<unsigned long long>(outcome.lost[0]), static_cast<unsigned long long>(outcome.lost[1]));
+  std::printf(
+      "%s seed %llu: %s%llu ms, longest gap %lld ms, longest time-out %lld ms, %llu time-outs, "
+      "%llu retransmissions, %llu+%llu packets, %llu+%llu lost\n",
+      has_failed ? "FAIL" : "ok", static_cast<unsigned long long>(s.number),
+      has_failed ? (outcome.failure + "; ").c_str() : "", static_cast<unsigned long long>(outcome.took.ms()),
+      static_cast<long long>(outcome.longest_gap.ms()), static_cast<long long>(outcome.longest_timeout.ms()),
+      static_cast<unsigned long long>(outcome.timeouts), static_cast<unsigned long long>(outcome.retransmissions),
+      static_cast<unsigned long long>(outcome.packets[0]), static_cast<unsigned long long>(outcome.packets[1]),
+      static_cast<unsigned long long>(outcome.lost[0]), static_cast<unsigned long long>(outcome.lost[1]));
   if (has_failed || o.is_verbose) std::printf("  %s\n", s.describe().c_str());
   if (has_failed)
     std::printf("  again: leat-simulate %s --seed %llu --pcap /tmp/seed\n", o.kind.c_str(),
@@ -48,13 +48,15 @@ void tell(const Options& o, const Scenario& s, const Outcome& outcome) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Runs numbered scenarios of two hosts on an impaired link in virtual time."};
-  app.footer("Examples:\n  leat-simulate transfer --seeds 1000\n  leat-simulate stall --seeds 10000\n"
-             "  leat-simulate stall --seed 17 --verbose --pcap /tmp/seed17");
+  app.footer(
+      "Examples:\n  leat-simulate transfer --seeds 1000\n  leat-simulate stall --seeds 10000\n"
+      "  leat-simulate stall --seed 17 --verbose --pcap /tmp/seed17");
   app.add_option("KIND", o.kind, "transfer: 1 MiB each way. stall: hard paths, coarse clocks, small buffers")
       ->check(CLI::IsMember({"transfer", "stall"}));
   app.add_option("--seeds", o.count, "how many")->capture_default_str();
   app.add_option("--first", o.first, "the first of them")->capture_default_str();
-  auto* seed = app.add_option_function<uint64_t>("--seed", [&o](uint64_t n) { o.first = n, o.count = 1; }, "just this one");
+  auto* seed =
+      app.add_option_function<uint64_t>("--seed", [&o](uint64_t n) { o.first = n, o.count = 1; }, "just this one");
   app.add_option("--pcap", o.pcap, "captures of both ends, at PATH.left.pcap and PATH.right.pcap")->needs(seed);
   app.add_flag("--verbose,-v", o.is_verbose, "a line for each, with the scenario");
   CLI11_PARSE(app, argc, argv);
@@ -70,6 +72,7 @@ int main(int argc, char** argv) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   std::printf("%llu of %llu seeds failed (%s, %llu packets, %.1f s)\n", static_cast<unsigned long long>(failed),
-              static_cast<unsigned long long>(o.count), o.kind.c_str(), static_cast<unsigned long long>(packets), seconds);
+              static_cast<unsigned long long>(o.count), o.kind.c_str(), static_cast<unsigned long long>(packets),
+              seconds);
   return failed == 0 ? 0 : 1;
 }

@@ -47,9 +47,9 @@ struct RateSample {
   uint64_t prior_mstamp_us = 0;
   uint32_t prior_delivered = 0;
   uint32_t prior_delivered_ce = 0;
-  int32_t delivered = 0;      // < 0: invalid
+  int32_t delivered = 0;  // < 0: invalid
   int32_t delivered_ce = 0;
-  int64_t interval_us = 0;    // < 0: invalid
+  int64_t interval_us = 0;  // < 0: invalid
   uint32_t snd_interval_us = 0;
   uint32_t rcv_interval_us = 0;
   int64_t rtt_us = -1;
@@ -67,41 +67,41 @@ inline constexpr uint8_t kHystartTrain = 1, kHystartDelay = 2;
 
 // The part of a connection that an algorithm works on; Conn derives from it. Names and units as in Linux's tcp_sock.
 struct Sender {
-  uint64_t mstamp_us = 0;        // the time of the event that is being processed (tcp_mstamp)
+  uint64_t mstamp_us = 0;  // the time of the event that is being processed (tcp_mstamp)
   Seq snd_una = 0;
   Seq snd_nxt = 0;
   uint32_t mss_cache = kMssDefault;  // effective send MSS
-  uint32_t srtt_us = 0;          // << 3; 0: no sample yet
+  uint32_t srtt_us = 0;              // << 3; 0: no sample yet
   RttMinFilter rtt_min;
   uint32_t snd_cwnd = kInitialCwnd;
   uint32_t snd_ssthresh = kInfiniteSsthresh;
-  uint32_t snd_cwnd_cnt = 0;     // linear increase counter
+  uint32_t snd_cwnd_cnt = 0;  // linear increase counter
   uint32_t snd_cwnd_clamp = ~0u;
   uint32_t snd_cwnd_used = 0;
-  uint32_t snd_cwnd_stamp = 0;   // jiffies
-  uint32_t prior_cwnd = 0;       // right before starting loss recovery
-  uint32_t lsndtime = 0;         // jiffies of the last data sent
+  uint32_t snd_cwnd_stamp = 0;  // jiffies
+  uint32_t prior_cwnd = 0;      // right before starting loss recovery
+  uint32_t lsndtime = 0;        // jiffies of the last data sent
   uint32_t packets_out = 0;
   uint32_t retrans_out = 0;
   uint32_t sacked_out = 0;
   uint32_t lost_out = 0;
   uint32_t max_packets_out = 0;
   Seq cwnd_usage_seq = 0;
-  uint32_t delivered = 0;        // segments delivered in all
+  uint32_t delivered = 0;  // segments delivered in all
   uint32_t delivered_ce = 0;
-  uint32_t lost = 0;             // segments marked lost in all
-  uint32_t app_limited = 0;      // limited until `delivered` reaches this; 0: not
-  uint64_t delivered_us = 0;     // when `delivered` was last counted up
+  uint32_t lost = 0;                    // segments marked lost in all
+  uint32_t app_limited = 0;             // limited until `delivered` reaches this; 0: not
+  uint64_t delivered_us = 0;            // when `delivered` was last counted up
   uint64_t pacing_rate = ~uint64_t{0};  // bytes a second
   uint64_t max_pacing_rate = ~uint64_t{0};
-  uint8_t pacing_status = 0;     // 0: none, 1: the algorithm or the user needs pacing
+  uint8_t pacing_status = 0;  // 0: none, 1: the algorithm or the user needs pacing
   bool is_cwnd_limited = false;
   bool ecn_ok = false;
-  bool ce_changed = false;       // for kEchoesEachCe: kEcnIsCe after kEcnNoCe or the reverse; the pipeline clears it
-  Seq ce_rcv_nxt = 0;            // rcv_nxt after the data segment before the one that is being received
-  uint8_t hystart_exit = 0;      // kHystart*, since the pipeline has counted and cleared it; at snd_cwnd == snd_ssthresh
+  bool ce_changed = false;   // for kEchoesEachCe: kEcnIsCe after kEcnNoCe or the reverse; the pipeline clears it
+  Seq ce_rcv_nxt = 0;        // rcv_nxt after the data segment before the one that is being received
+  uint8_t hystart_exit = 0;  // kHystart*, since the pipeline has counted and cleared it; at snd_cwnd == snd_ssthresh
   CaState ca_state = CaState::kOpen;
-  uint32_t random = 0;           // a fresh random number a call that needs one (bbr's cycle phase)
+  uint32_t random = 0;  // a fresh random number a call that needs one (bbr's cycle phase)
   const Algorithm* cc_algorithm = nullptr;
   State cc;
 
@@ -153,15 +153,15 @@ struct Algorithm {
 };
 
 // registry.cpp. Index 0 is never an algorithm (SockOptions.congestion: 0 is the default).
-const Algorithm* find(std::string_view name);            // nullptr: unknown
-const Algorithm* at(uint8_t index);                      // nullptr: none
+const Algorithm* find(std::string_view name);  // nullptr: unknown
+const Algorithm* at(uint8_t index);            // nullptr: none
 uint8_t index_of(const Algorithm& a);
-std::span<const Algorithm* const> available();           // in the order of tcp_available_congestion_control
+std::span<const Algorithm* const> available();  // in the order of tcp_available_congestion_control
 
 // reno.cpp: the shared pieces of Linux's tcp_cong.c.
-uint32_t slow_start(Sender& s, uint32_t acked);          // returns what is left of acked
+uint32_t slow_start(Sender& s, uint32_t acked);  // returns what is left of acked
 void cong_avoid_ai(Sender& s, uint32_t w, uint32_t acked);
-bool is_cwnd_limited(const Sender& s);                   // Linux's tcp_is_cwnd_limited
+bool is_cwnd_limited(const Sender& s);  // Linux's tcp_is_cwnd_limited
 uint32_t reno_ssthresh(Sender& s);
 void reno_cong_avoid(Sender& s, Seq ack, uint32_t acked);
 uint32_t reno_undo_cwnd(Sender& s);

@@ -13,7 +13,8 @@ static_assert(sizeof(kDents) - 1 == kLastSeed - kFirstSeed + 1);
 
 constexpr uint32_t exact_root(uint64_t a) {
   uint64_t x = 0;
-  while ((x + 1) * (x + 1) * (x + 1) <= a) ++x;
+  while ((x + 1) * (x + 1) * (x + 1) <= a)
+    ++x;
   return static_cast<uint32_t>(x);
 }
 

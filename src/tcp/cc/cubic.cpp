@@ -13,26 +13,26 @@ namespace leat::tcp::cc {
 namespace {
 
 constexpr uint32_t kScale = 1024;
-constexpr uint32_t kBeta = 717;                                           // 717/1024 = 0.7
-constexpr uint32_t kCubeScale = 410;                                      // C = 410/1024 = 0.4
+constexpr uint32_t kBeta = 717;                                               // 717/1024 = 0.7
+constexpr uint32_t kCubeScale = 410;                                          // C = 410/1024 = 0.4
 constexpr uint32_t kRenoScale = 8 * (kScale + kBeta) / 3 / (kScale - kBeta);  // 3(1+β)/(1-β) ACKs a segment, << 3
 constexpr int kTimeBits = 10;
 constexpr uint64_t kCubeFactor = (uint64_t{1} << (10 + 3 * kTimeBits)) / kCubeScale;  // 1/C in time units cubed
-constexpr int32_t kUpdateGap = 1000 / 32;                                 // ms between updates for the same window
-constexpr int32_t kAfterRecovery = 1000;                                  // ms whose RTTs are not those of the path
+constexpr int32_t kUpdateGap = 1000 / 32;  // ms between updates for the same window
+constexpr int32_t kAfterRecovery = 1000;   // ms whose RTTs are not those of the path
 static_assert(kRenoScale == 15 && kCubeFactor == 2681735677);
 
 struct Cubic {
-  uint32_t cnt;              // ACKs for one more segment
-  uint32_t last_max_cwnd;    // W_max
-  uint32_t last_cwnd;        // of the last update
-  uint32_t last_time;        // jiffies
-  uint32_t origin;           // the plateau of the curve
-  uint32_t k;                // time from the epoch's start to the plateau, 1/1024 s
-  uint32_t delay_min;        // µs, the smallest ever
-  uint32_t epoch_start;      // jiffies; 0: none
-  uint32_t ack_cnt;          // ACKs that Reno has not used yet
-  uint32_t reno_cwnd;        // where Reno would be
+  uint32_t cnt;            // ACKs for one more segment
+  uint32_t last_max_cwnd;  // W_max
+  uint32_t last_cwnd;      // of the last update
+  uint32_t last_time;      // jiffies
+  uint32_t origin;         // the plateau of the curve
+  uint32_t k;              // time from the epoch's start to the plateau, 1/1024 s
+  uint32_t delay_min;      // µs, the smallest ever
+  uint32_t epoch_start;    // jiffies; 0: none
+  uint32_t ack_cnt;        // ACKs that Reno has not used yet
+  uint32_t reno_cwnd;      // where Reno would be
   HyStart hystart;
 };
 
@@ -146,7 +146,9 @@ void on_acked(Sender& s, const AckSample& sample) {
   if (!c.hystart.has_found() && s.in_slow_start()) c.hystart.on_sample(s, delay, c.delay_min);
 }
 
-void settle(Sender& s) { s.cc.as<Cubic>().hystart.settle(); }
+void settle(Sender& s) {
+  s.cc.as<Cubic>().hystart.settle();
+}
 
 }  // namespace
 

@@ -16,9 +16,9 @@ struct Dctcp {
   uint32_t old_delivered;
   uint32_t old_delivered_ce;
   uint32_t alpha;
-  Seq next_seq;       // the observation window is over when this is acknowledged
+  Seq next_seq;  // the observation window is over when this is acknowledged
   uint32_t loss_cwnd;
-  bool receives_ce;   // what the last data segment that came has carried
+  bool receives_ce;  // what the last data segment that came has carried
 };
 
 void start_window(const Sender& s, Dctcp& d) {
@@ -78,7 +78,9 @@ void on_event(Sender& s, Event e) {
   d.receives_ce = is_ce;
 }
 
-uint32_t undo_cwnd(Sender& s) { return std::max(s.snd_cwnd, s.cc.as<Dctcp>().loss_cwnd); }
+uint32_t undo_cwnd(Sender& s) {
+  return std::max(s.snd_cwnd, s.cc.as<Dctcp>().loss_cwnd);
+}
 
 // struct tcp_dctcp_info
 struct Info {
@@ -97,12 +99,14 @@ size_t put_info(const Info& info, std::span<uint8_t> out) {
 
 size_t get_info(const Sender& s, std::span<uint8_t> out) {
   const auto& d = s.cc.as<Dctcp>();
-  return put_info({1, static_cast<uint16_t>(d.receives_ce), d.alpha, s.mss_cache * (s.delivered_ce - d.old_delivered_ce),
-                   s.mss_cache * (s.delivered - d.old_delivered)},
+  return put_info({1, static_cast<uint16_t>(d.receives_ce), d.alpha,
+                   s.mss_cache * (s.delivered_ce - d.old_delivered_ce), s.mss_cache * (s.delivered - d.old_delivered)},
                   out);
 }
 
-size_t get_reno_info(const Sender&, std::span<uint8_t> out) { return put_info({}, out); }
+size_t get_reno_info(const Sender&, std::span<uint8_t> out) {
+  return put_info({}, out);
+}
 
 }  // namespace
 

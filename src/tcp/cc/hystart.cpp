@@ -5,12 +5,12 @@
 namespace leat::tcp::cc {
 namespace {
 
-constexpr uint32_t kLowWindow = 16;         // segments: below it a queue is no worry
-constexpr int32_t kTrainGapUs = 2000;       // ACKs farther apart are not one train
+constexpr uint32_t kLowWindow = 16;    // segments: below it a queue is no worry
+constexpr int32_t kTrainGapUs = 2000;  // ACKs farther apart are not one train
 constexpr uint8_t kMinSamples = 8;
 constexpr uint32_t kDelayMinUs = 4000;
 constexpr uint32_t kDelayMaxUs = 16000;
-constexpr uint64_t kLargestBurst = 65215;   // bytes that one transmission may carry (sk_gso_max_size)
+constexpr uint64_t kLargestBurst = 65215;  // bytes that one transmission may carry (sk_gso_max_size)
 
 // What bursts and middle boxes that gather ACKs may add to a train without any queue on the path.
 uint32_t burst_allowance_us(const Sender& s) {
@@ -18,7 +18,9 @@ uint32_t burst_allowance_us(const Sender& s) {
   return static_cast<uint32_t>(std::min<uint64_t>(1000, kLargestBurst * 4 * 1'000'000 / s.pacing_rate));
 }
 
-uint32_t clock_us(const Sender& s) { return static_cast<uint32_t>(s.mstamp_us); }
+uint32_t clock_us(const Sender& s) {
+  return static_cast<uint32_t>(s.mstamp_us);
+}
 
 }  // namespace
 

@@ -10,7 +10,9 @@ constexpr size_t kHidden = 1;
 
 }  // namespace
 
-std::span<const Algorithm* const> available() { return std::span(kAlgorithms).first(std::size(kAlgorithms) - kHidden); }
+std::span<const Algorithm* const> available() {
+  return std::span(kAlgorithms).first(std::size(kAlgorithms) - kHidden);
+}
 
 const Algorithm* find(std::string_view name) {
   for (const Algorithm* a : available()) {

@@ -33,7 +33,9 @@ bool is_cwnd_limited(const Sender& s) {
   return s.in_slow_start() && s.snd_cwnd < 2 * s.max_packets_out;
 }
 
-uint32_t reno_ssthresh(Sender& s) { return std::max(s.snd_cwnd >> 1, 2u); }
+uint32_t reno_ssthresh(Sender& s) {
+  return std::max(s.snd_cwnd >> 1, 2u);
+}
 
 void reno_cong_avoid(Sender& s, Seq, uint32_t acked) {
   if (!is_cwnd_limited(s)) return;
@@ -44,7 +46,9 @@ void reno_cong_avoid(Sender& s, Seq, uint32_t acked) {
   cong_avoid_ai(s, s.snd_cwnd, acked);
 }
 
-uint32_t reno_undo_cwnd(Sender& s) { return std::max(s.snd_cwnd, s.prior_cwnd); }
+uint32_t reno_undo_cwnd(Sender& s) {
+  return std::max(s.snd_cwnd, s.prior_cwnd);
+}
 
 const Algorithm kReno{
     .name = "reno",

@@ -15,10 +15,10 @@ constexpr uint32_t kNoRtt = 0x7fffffff;
 
 struct Vegas {
   Seq round_end;
-  bool is_on;        // only while nothing is lost or reordered
+  bool is_on;  // only while nothing is lost or reordered
   uint32_t rtt_count;
-  uint32_t min_rtt;  // µs, of this round trip
-  uint32_t base_rtt; // µs, of all
+  uint32_t min_rtt;   // µs, of this round trip
+  uint32_t base_rtt;  // µs, of all
 };
 
 void start_round(const Sender& s, Vegas& v) {
@@ -61,7 +61,9 @@ void on_event(Sender& s, Event e) {
   if (e == Event::kCwndRestart || e == Event::kTxStart) init(s);
 }
 
-void lower_ssthresh(Sender& s) { s.snd_ssthresh = std::min(s.snd_ssthresh, s.snd_cwnd); }
+void lower_ssthresh(Sender& s) {
+  s.snd_ssthresh = std::min(s.snd_ssthresh, s.snd_cwnd);
+}
 
 uint32_t ssthresh_of_now(const Sender& s) {
   if (s.in_cwnd_reduction()) return s.snd_ssthresh;

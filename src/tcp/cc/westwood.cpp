@@ -17,9 +17,9 @@ struct Westwood {
   uint32_t sample_start;  // jiffies
   uint32_t sample_bytes;
   Seq snd_una;
-  uint32_t accounted;     // bytes that duplicate ACKs have stood for already
-  uint32_t rtt;           // ms
-  uint32_t rtt_min;       // ms
+  uint32_t accounted;  // bytes that duplicate ACKs have stood for already
+  uint32_t rtt;        // ms
+  uint32_t rtt_min;    // ms
   bool has_una;
   bool restarts_rtt_min;
 };
@@ -37,7 +37,9 @@ void on_acked(Sender& s, const AckSample& sample) {
   if (sample.rtt_us > 0) s.cc.as<Westwood>().rtt = (static_cast<uint32_t>(sample.rtt_us) + 999) / 1000;
 }
 
-uint32_t filter(uint32_t old, uint32_t fresh) { return (7 * old + fresh) >> 3; }
+uint32_t filter(uint32_t old, uint32_t fresh) {
+  return (7 * old + fresh) >> 3;
+}
 
 void add_rate_sample(Westwood& w, uint32_t elapsed) {
   const uint32_t rate = w.sample_bytes / elapsed;
@@ -87,7 +89,9 @@ void on_ack(Sender& s, bool) {
   w.restarts_rtt_min = false;
 }
 
-uint32_t carried_window(const Sender& s, const Westwood& w) { return std::max(w.rate * w.rtt_min / s.mss_cache, 2u); }
+uint32_t carried_window(const Sender& s, const Westwood& w) {
+  return std::max(w.rate * w.rtt_min / s.mss_cache, 2u);
+}
 
 void on_event(Sender& s, Event e) {
   auto& w = s.cc.as<Westwood>();

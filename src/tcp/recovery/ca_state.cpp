@@ -29,7 +29,9 @@ void ecn_queue_cwr(Conn& c) {
   if (c.ecn_flags & kEcnOk) c.ecn_flags |= kEcnQueueCwr;
 }
 
-void ecn_withdraw_cwr(Conn& c) { c.ecn_flags &= static_cast<uint8_t>(~kEcnQueueCwr); }
+void ecn_withdraw_cwr(Conn& c) {
+  c.ecn_flags &= static_cast<uint8_t>(~kEcnQueueCwr);
+}
 
 // The mark and its counter change together. A segment that was sent again and is lost again may be sent once more.
 void mark_lost(Conn& c, TxSegment& t) {
@@ -48,7 +50,9 @@ void mark_lost(Conn& c, TxSegment& t) {
   c.lost += t.segs;
 }
 
-void clear_retransmit_hints(Conn& c) { c.retransmit_hint = nullptr; }
+void clear_retransmit_hints(Conn& c) {
+  c.retransmit_hint = nullptr;
+}
 
 void clear_retransmit_state(Conn& c) {
   c.retrans_out = 0;

@@ -7,7 +7,7 @@
 namespace leat::tcp {
 namespace {
 
-inline constexpr int kStaticReoWnd = 0x2;    // bits of tcp_recovery
+inline constexpr int kStaticReoWnd = 0x2;  // bits of tcp_recovery
 inline constexpr int kNoDupThresh = 0x4;
 inline constexpr uint8_t kRecoveryThresh = 16;
 

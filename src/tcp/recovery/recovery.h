@@ -24,7 +24,7 @@ enum class Rexmit : uint8_t { kNothing, kWhatIsLost, kFreshData };
 struct SackTag {
   uint64_t first_sackt_us = 0;  // send time of the earliest and the latest segment newly sacked
   uint64_t last_sackt_us = 0;
-  Seq reord = 0;                // lowest newly sacked, never retransmitted, below the highest sacked
+  Seq reord = 0;  // lowest newly sacked, never retransmitted, below the highest sacked
   uint32_t sack_delivered = 0;
   uint32_t flag = 0;
   RateSample* rate = nullptr;
@@ -34,7 +34,9 @@ inline bool sent_after(uint64_t t1, uint64_t t2, Seq seq1, Seq seq2) {
   return t1 > t2 || (t1 == t2 && after(seq1, seq2));
 }
 // Our timestamp clock, in ms, with the connection's offset.
-inline uint32_t timestamp_now(const Conn& c) { return static_cast<uint32_t>(c.mstamp_us / 1000) + c.tsoffset; }
+inline uint32_t timestamp_now(const Conn& c) {
+  return static_cast<uint32_t>(c.mstamp_us / 1000) + c.tsoffset;
+}
 inline uint32_t timestamp_of(const Conn& c, const TxSegment& t) {
   return static_cast<uint32_t>(t.sent_us / 1000) + c.tsoffset;
 }
@@ -63,12 +65,12 @@ bool try_collapse(Conn& c, TxSegment& t, uint32_t space);         // tcp_retrans
 void set_ca_state(Conn& c, CaState fresh);
 void mark_lost(Conn& c, TxSegment& t);
 void clear_retransmit_hints(Conn& c);
-void clear_retransmit_state(Conn& c);     // tcp_clear_retrans
+void clear_retransmit_state(Conn& c);  // tcp_clear_retrans
 uint32_t current_ssthresh(const Conn& c);
 void init_undo(Conn& c);
 void enter_cwr(Conn& c);
 void enter_recovery(Conn& c, bool ece);
-void enter_loss(Conn& c);                 // an RTO has fired
+void enter_loss(Conn& c);  // an RTO has fired
 void try_keep_open(Conn& c);
 void try_to_open(Conn& c, uint32_t flag);
 bool any_retransmission_done(const Conn& c);
@@ -81,7 +83,7 @@ void decide_recovery(Conn& c, Seq prior_snd_una, uint32_t dupacks, uint32_t& fla
 
 // rack.cpp
 void rack_advance(Conn& c, uint8_t sacked, Seq end_seq, uint64_t sent_us);
-bool rack_mark_lost(Conn& c);             // true: a reordering timer was armed
+bool rack_mark_lost(Conn& c);  // true: a reordering timer was armed
 void rack_on_reorder_timer(Conn& c);
 void rack_update_reo_wnd(Conn& c, const RateSample& rs);
 int64_t rack_timeout_us(const Conn& c, const TxSegment& t, uint32_t reo_wnd_us);
@@ -114,14 +116,14 @@ void check_sack_reordering(Conn& c, Seq low_seq, bool by_timestamp);
 void check_reno_reordering(Conn& c, uint32_t addend);
 
 // retransmit.cpp
-int retransmit(Conn& c, TxSegment& t, uint32_t segs);       // 0, or an errno: tcp_retransmit_skb
+int retransmit(Conn& c, TxSegment& t, uint32_t segs);            // 0, or an errno: tcp_retransmit_skb
 int retransmit_uncounted(Conn& c, TxSegment& t, uint32_t segs);  // __tcp_retransmit_skb
-void transmit_lost(Conn& c);                                // tcp_xmit_retransmit_queue
+void transmit_lost(Conn& c);                                     // tcp_xmit_retransmit_queue
 
 // timers.cpp
 void rearm_rto(Conn& c);
-void set_loss_timer(Conn& c);                               // tcp_set_xmit_timer
-Duration rto_remaining(const Conn& c);                      // until the head's RTO
+void set_loss_timer(Conn& c);           // tcp_set_xmit_timer
+Duration rto_remaining(const Conn& c);  // until the head's RTO
 
 // ack.cpp
 void update_pacing_rate(Conn& c);

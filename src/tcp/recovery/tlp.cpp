@@ -13,7 +13,7 @@ bool schedule_loss_probe(Conn& c, bool advancing_rto) {
   if (c.state() == State::kSynRecv) return false;  // Fast Open before the handshake's end
   Duration timeout = kTimeoutInit;
   if (c.srtt_us != 0) {
-    int64_t us = c.srtt_us >> 2;  // 2 · srtt
+    int64_t us = c.srtt_us >> 2;                                    // 2 · srtt
     us += c.packets_out == 1 ? rto_min(c).us() : kTimeoutMin.us();  // one segment alone may meet a delayed ACK
     timeout = Duration::from_ms((us + 999) / 1000);
   }

@@ -17,11 +17,14 @@ bool packet_delayed(const Conn& c) {
   return c.state() != State::kSynSent;
 }
 
-bool may_undo(const Conn& c) { return c.undo_marker != 0 && (c.undo_retrans == 0 || packet_delayed(c)); }
+bool may_undo(const Conn& c) {
+  return c.undo_marker != 0 && (c.undo_retrans == 0 || packet_delayed(c));
+}
 
 void undo_cwnd_reduction(Conn& c, bool unmark_loss) {
   if (unmark_loss) {
-    for (TxSegment* t = c.rtx_head(); t != nullptr; t = c.rtx_queue.next(t)) t->sacked &= static_cast<uint8_t>(~kLost);
+    for (TxSegment* t = c.rtx_head(); t != nullptr; t = c.rtx_queue.next(t))
+      t->sacked &= static_cast<uint8_t>(~kLost);
     c.lost_out = 0;
     clear_retransmit_hints(c);
   }

@@ -9,7 +9,9 @@
 namespace leat::tcp::cc {
 namespace {
 
-const Algorithm& cubic() { return *find("cubic"); }
+const Algorithm& cubic() {
+  return *find("cubic");
+}
 
 class CubicTest : public testing::Test {
  protected:
@@ -43,7 +45,8 @@ class CubicTest : public testing::Test {
         cubic().cong_avoid(s, s.snd_una, 1);
       }
       at_ms(now_ms() + rtt_ms);
-      while (windows.size() < seconds && now_ms() - start >= 1000 * (windows.size() + 1)) windows.push_back(s.snd_cwnd);
+      while (windows.size() < seconds && now_ms() - start >= 1000 * (windows.size() + 1))
+        windows.push_back(s.snd_cwnd);
     }
     return windows;
   }
@@ -77,7 +80,8 @@ TEST(CubeRoot, IsNearTheTrueRootOfAnyNumber) {
 
 TEST_F(CubicTest, DoublesARoundTripInSlowStart) {
   s.snd_cwnd = 10;
-  for (int i = 0; i < 10; ++i) cubic().cong_avoid(s, s.snd_una, 1);
+  for (int i = 0; i < 10; ++i)
+    cubic().cong_avoid(s, s.snd_una, 1);
   EXPECT_EQ(s.snd_cwnd, 20u);
 }
 

@@ -63,25 +63,31 @@ TEST_F(DctcpTest, ForgetsASixteenthOfAlphaInEachWindowWithoutMarks) {
   EXPECT_EQ(alpha(), 960u);
   window(0);
   EXPECT_EQ(alpha(), 900u);
-  for (int i = 0; i < 40; ++i) window(0);
+  for (int i = 0; i < 40; ++i)
+    window(0);
   EXPECT_EQ(alpha(), 75u);
-  for (int i = 0; i < 80; ++i) window(0);
+  for (int i = 0; i < 80; ++i)
+    window(0);
   EXPECT_EQ(alpha(), 0u);
 }
 
 TEST_F(DctcpTest, AddsASixteenthOfTheMarkedShare) {
-  for (int i = 0; i < 200; ++i) window(0);
+  for (int i = 0; i < 200; ++i)
+    window(0);
   window(5);  // a quarter of 1024, / 16
   EXPECT_EQ(alpha(), 16u);
   window(20);
   EXPECT_EQ(alpha(), 16u - 1 + 64);
-  for (int i = 0; i < 200; ++i) window(20);
+  for (int i = 0; i < 200; ++i)
+    window(20);
   EXPECT_EQ(alpha(), 1024u);
 }
 
 TEST_F(DctcpTest, ReducesTheWindowByHalfOfAlpha) {
-  for (int i = 0; i < 200; ++i) window(0);
-  for (int i = 0; i < 4; ++i) window(20);
+  for (int i = 0; i < 200; ++i)
+    window(0);
+  for (int i = 0; i < 4; ++i)
+    window(20);
   s.snd_cwnd = 100;
   const uint32_t a = alpha();
   EXPECT_EQ(a, 234u);
@@ -90,7 +96,8 @@ TEST_F(DctcpTest, ReducesTheWindowByHalfOfAlpha) {
 }
 
 TEST_F(DctcpTest, HalvesOnALossOnceForEachRecovery) {
-  for (int i = 0; i < 200; ++i) window(0);
+  for (int i = 0; i < 200; ++i)
+    window(0);
   s.snd_cwnd = 30;
   algorithm->set_state(s, CaState::kRecovery);
   EXPECT_EQ(s.snd_ssthresh, 15u);
@@ -140,7 +147,8 @@ class VegasTest : public AlgorithmTest {
   VegasTest() : AlgorithmTest("vegas") { s.snd_ssthresh = 10; }
   void sample(int32_t us) { algorithm->pkts_acked(s, {.pkts_acked = 1, .rtt_us = us, .in_flight = 1}); }
   void round(int32_t rtt_us, int samples = 3) {
-    for (int i = 0; i < samples; ++i) sample(rtt_us);
+    for (int i = 0; i < samples; ++i)
+      sample(rtt_us);
     s.snd_una = s.snd_nxt + 1000;
     s.snd_nxt = s.snd_una + 20'000;
     algorithm->cong_avoid(s, s.snd_una, 1);
@@ -217,7 +225,8 @@ class WestwoodTest : public AlgorithmTest {
   void wait_ms(uint64_t ms) { s.mstamp_us += ms * 1000; }
   // 100 ms in which so many bytes are acknowledged, in segments.
   void interval(uint32_t bytes) {
-    for (; bytes != 0; bytes -= 1000) ack(1000);
+    for (; bytes != 0; bytes -= 1000)
+      ack(1000);
     wait_ms(100);
   }
 };
@@ -251,13 +260,15 @@ TEST_F(WestwoodTest, KeepsTwoSegmentsWhenNothingWasMeasured) {
 TEST_F(WestwoodTest, CountsWhatDuplicateAcksStoodForOnlyOnce) {
   sample(50'000);
   ack(0);
-  for (int i = 0; i < 5; ++i) ack(0);  // six segments have arrived out of order
-  ack(7000);                           // one more than that
+  for (int i = 0; i < 5; ++i)
+    ack(0);   // six segments have arrived out of order
+  ack(7000);  // one more than that
   wait_ms(100);
-  ack(1000);                           // ends the interval: 7000 bytes in 100 ms
-  for (int i = 0; i < 100; ++i) sample(1'000'000);
+  ack(1000);  // ends the interval: 7000 bytes in 100 ms
+  for (int i = 0; i < 100; ++i)
+    sample(1'000'000);
   algorithm->cwnd_event(s, Event::kCompleteCwr);
-  EXPECT_EQ(s.snd_cwnd, 3u);           // 70 bytes a ms * 50 ms / 1000
+  EXPECT_EQ(s.snd_cwnd, 3u);  // 70 bytes a ms * 50 ms / 1000
 }
 
 TEST_F(WestwoodTest, LearnsTheSmallestRttAnewAfterATimeOut) {
@@ -274,7 +285,8 @@ TEST_F(WestwoodTest, LearnsTheSmallestRttAnewAfterATimeOut) {
 
 TEST_F(WestwoodTest, GrowsLikeReno) {
   s.snd_ssthresh = 20;
-  for (int i = 0; i < 20; ++i) algorithm->cong_avoid(s, s.snd_una, 1);
+  for (int i = 0; i < 20; ++i)
+    algorithm->cong_avoid(s, s.snd_una, 1);
   EXPECT_EQ(s.snd_cwnd, 21u);
   EXPECT_EQ(algorithm->ssthresh(s), 10u);
 }

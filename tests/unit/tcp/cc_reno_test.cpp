@@ -56,7 +56,8 @@ TEST(CongestionRegistry, EveryAlgorithmHasWhatThePipelineCallsUnasked) {
 
 TEST(Reno, DoublesTheWindowInOneRoundTripOfSlowStart) {
   Sender s = busy_sender(10, kInfiniteSsthresh);
-  for (int i = 0; i < 10; ++i) reno_cong_avoid(s, s.snd_una, 1);
+  for (int i = 0; i < 10; ++i)
+    reno_cong_avoid(s, s.snd_una, 1);
   EXPECT_EQ(s.snd_cwnd, 20u);
 }
 
@@ -69,7 +70,8 @@ TEST(Reno, SpendsOfOneAckOnlyWhatIsMissingToSsthreshInSlowStart) {
 
 TEST(Reno, AddsOneSegmentARoundTripAboveSsthresh) {
   Sender s = busy_sender(10, 10);
-  for (int i = 0; i < 9; ++i) reno_cong_avoid(s, s.snd_una, 1);
+  for (int i = 0; i < 9; ++i)
+    reno_cong_avoid(s, s.snd_una, 1);
   EXPECT_EQ(s.snd_cwnd, 10u);
   reno_cong_avoid(s, s.snd_una, 1);
   EXPECT_EQ(s.snd_cwnd, 11u);
@@ -151,8 +153,8 @@ TEST(RttMin, ForgetsTheMinimumAfterTheWindowAndRemembersTheSecondBest) {
   RttMinFilter f;
   const uint32_t t0 = 0xfffffff0;  // wraps during the window
   f.reset(t0, 10);
-  EXPECT_EQ(f.running_min(1000, t0 + 300, 30), 10u);   // older than a quarter: 30 becomes the second choice
-  EXPECT_EQ(f.running_min(1000, t0 + 900, 50), 10u);   // older than a half: third
+  EXPECT_EQ(f.running_min(1000, t0 + 300, 30), 10u);  // older than a quarter: 30 becomes the second choice
+  EXPECT_EQ(f.running_min(1000, t0 + 900, 50), 10u);  // older than a half: third
   EXPECT_EQ(f.running_min(1000, t0 + 1001, 70), 30u);
   EXPECT_EQ(f.running_min(1000, t0 + 1301, 80), 50u);
 }

@@ -125,8 +125,7 @@ TEST_F(Active, crossed_syns_make_one_connection) {
   EXPECT_EQ(kTcpSyn | kTcpAck, sa.h.flags);
   EXPECT_EQ(syn.h.seq, sa.h.seq);
   EXPECT_EQ(0u, sa.h.ack);
-  send({.flags = kTcpSyn | kTcpAck, .seq = 0xffffffff, .ack = syn.h.seq + 1,
-        .options = ts(101, sa.h.options.tsval)});
+  send({.flags = kTcpSyn | kTcpAck, .seq = 0xffffffff, .ack = syn.h.seq + 1, .options = ts(101, sa.h.options.tsval)});
   EXPECT_EQ(State::kEstablished, s.get_state());
 }
 
@@ -165,7 +164,8 @@ TEST_F(Active, impossible_destinations_fail_at_once) {
 TEST_F(Active, ports_that_run_out_leave_nothing_behind) {
   ns.sysctl.ip_local_port_range[0].set(50000);
   ns.sysctl.ip_local_port_range[1].set(50001);
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(EINPROGRESS, code(tcp->connect(make(), theirs(), 9000)));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(EINPROGRESS, code(tcp->connect(make(), theirs(), 9000)));
   EXPECT_EQ(EADDRNOTAVAIL, code(tcp->connect(s, theirs(), 9000)));
   EXPECT_EQ(State::kClose, s.get_state());
   EXPECT_TRUE(s.local().is_any());

@@ -68,7 +68,8 @@ struct DoorsTest : testing::Test {
     EXPECT_TRUE(ip.add_address(ifindex, *Cidr::parse("fd00::1/64")));
   }
   ~DoorsTest() override {
-    for (TcpSock* s : open) tcp->close(*s);
+    for (TcpSock* s : open)
+      tcp->close(*s);
     run();
     tcp.reset();  // its slabs check that nothing is left
     out.clear();

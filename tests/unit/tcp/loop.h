@@ -28,7 +28,8 @@ class Loop {
     EXPECT_EQ(error_of(ip.add_address(lo, *Cidr::parse("127.0.0.1/8"))), 0);
   }
   ~Loop() {
-    for (TcpSock* s : sockets_) tcp.close(*s);
+    for (TcpSock* s : sockets_)
+      tcp.close(*s);
     run();
   }
 

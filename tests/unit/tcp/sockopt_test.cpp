@@ -126,8 +126,8 @@ TEST(SockOpt, Linger2IsClampedNotRefused) {
 TEST(SockOpt, DeferAcceptGivesBackTheTimeOfTheSynAcksThatItTakes) {
   Loop l;
   TcpSock& s = l.socket();
-  const int cases[][2] = {{1, 1}, {2, 3}, {3, 3}, {4, 7}, {10, 15}, {30, 31}, {100, 127}, {128, 247}, {248, 367}, {0, 0},
-                          {-5, 0}};
+  const int cases[][2] = {{1, 1},     {2, 3},     {3, 3},     {4, 7}, {10, 15}, {30, 31},
+                          {100, 127}, {128, 247}, {248, 367}, {0, 0}, {-5, 0}};
   for (const auto& [given, back] : cases) {
     EXPECT_EQ(l.set(s, kOptDeferAccept, given), 0);
     EXPECT_EQ(l.get(s, kOptDeferAccept), back) << given;
