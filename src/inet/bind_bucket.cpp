@@ -50,13 +50,16 @@ BindBucket::Owners& BindBucket::list_for(const IpAddress& local, const WordHash&
 void BindBucket::spread(const WordHash& hash) {
   Owners all;
   const auto take = [&all](Owners& from) {
-    while (BoundSock* s = from.pop_front()) all.push_back(s);
+    while (BoundSock* s = from.pop_front())
+      all.push_back(s);
   };
   take(wildcard_);
-  for (uint32_t i = 0; i < lists_; ++i) take(by_address_[i]);
+  for (uint32_t i = 0; i < lists_; ++i)
+    take(by_address_[i]);
   lists_ = lists_ == 0 ? 8 : lists_ * 2;
   by_address_ = std::make_unique<Owners[]>(lists_);
-  while (BoundSock* s = all.pop_front()) list_for(s->local(), hash).push_back(s);
+  while (BoundSock* s = all.pop_front())
+    list_for(s->local(), hash).push_back(s);
 }
 
 bool BindBucket::conflicts_with(const BoundSock& s, BindFor purpose, const WordHash& hash) {

@@ -7,7 +7,7 @@ namespace {
 // What a socket's local address covers.
 struct Cover {
   IpAddress address;
-  bool any;      // all addresses of `v4`, `v6` or both
+  bool any;  // all addresses of `v4`, `v6` or both
   bool v4, v6;
 };
 

@@ -7,9 +7,9 @@
 namespace leat::inet {
 
 enum class BindFor {
-  kGivenPort,   // bind() to a port, listen(): SO_REUSEADDR and SO_REUSEPORT count
-  kAnyPort,     // bind() to port 0: wants a port of its own
-  kAnyReused,   // the same when none was left, under ip_autobind_reuse: SO_REUSEADDR counts
+  kGivenPort,  // bind() to a port, listen(): SO_REUSEADDR and SO_REUSEPORT count
+  kAnyPort,    // bind() to port 0: wants a port of its own
+  kAnyReused,  // the same when none was left, under ip_autobind_reuse: SO_REUSEADDR counts
 };
 
 bool conflicts(const BoundSock& binding, const BoundSock& owner, BindFor purpose);

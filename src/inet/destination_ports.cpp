@@ -15,7 +15,8 @@ DestinationPorts::Key DestinationPorts::key_of(const SockCommon& s) const {
 std::unique_ptr<DestinationPorts::Map>* DestinationPorts::find(const Key& k) const {
   if (chains_.empty()) return nullptr;
   std::unique_ptr<Map>* at = &chains_[k.hash & (chains_.size() - 1)];
-  while (*at != nullptr && (*at)->key != k) at = &(*at)->next;
+  while (*at != nullptr && (*at)->key != k)
+    at = &(*at)->next;
   return *at == nullptr ? nullptr : at;
 }
 
@@ -94,6 +95,8 @@ void DestinationPorts::grow() {
   }
 }
 
-size_t DestinationPorts::bytes() const { return maps_count_.load(std::memory_order_relaxed) * sizeof(Map); }
+size_t DestinationPorts::bytes() const {
+  return maps_count_.load(std::memory_order_relaxed) * sizeof(Map);
+}
 
 }  // namespace leat::inet

@@ -56,7 +56,9 @@ Slots* make_slots(uint32_t n) {
   return s;
 }
 
-IpAddress key_address(const IpAddress& a) { return a.is_any() ? IpAddress{} : a; }
+IpAddress key_address(const IpAddress& a) {
+  return a.is_any() ? IpAddress{} : a;
+}
 
 uint64_t weight(uint64_t hash, uint32_t member) {
   uint64_t x = hash ^ (member * 0x9e3779b97f4a7c15u);
@@ -90,7 +92,8 @@ struct ListenTable::Impl {
   ~Impl() {
     reclaim();
     Slots* all = slots.load();
-    for (uint32_t i = 0; i <= all->mask; ++i) std::free(all->at()[i].load());
+    for (uint32_t i = 0; i <= all->mask; ++i)
+      std::free(all->at()[i].load());
     std::free(all);
   }
 
@@ -150,7 +153,8 @@ struct ListenTable::Impl {
     }
     if (old.empty()) return;
     rcu_synchronize();
-    for (void* p : old) std::free(p);
+    for (void* p : old)
+      std::free(p);
   }
 
   const Set* set_for(const IpAddress& address, uint16_t port) const {
@@ -189,7 +193,8 @@ void ListenTable::insert(Sock* listener) {
   const uint32_t n = old == nullptr ? 0 : old->size;
   Set* fresh = make_set(key_address(listener->local()), listener->local_port, n + 1);
   fresh->members()[0] = {listener, impl_->next_id++};
-  for (uint32_t i = 0; i < n; ++i) fresh->members()[i + 1] = old->members()[i];
+  for (uint32_t i = 0; i < n; ++i)
+    fresh->members()[i + 1] = old->members()[i];
   impl_->put(fresh);
   impl_->has_retired.store(!impl_->retired.empty(), std::memory_order_relaxed);
 }
@@ -198,7 +203,8 @@ void ListenTable::remove(Sock* listener) {
   Guard g(impl_->lock);
   const Set* old = impl_->set_of(listener);
   uint32_t at = 0;
-  while (old != nullptr && at < old->size && old->members()[at].sock != listener) ++at;
+  while (old != nullptr && at < old->size && old->members()[at].sock != listener)
+    ++at;
   if (old == nullptr || at == old->size) return;
   Set* fresh = make_set(old->address, old->port, old->size - 1);
   for (uint32_t i = 0, to = 0; i < old->size; ++i) {

@@ -1,7 +1,7 @@
-// The hash table behind EstablishedTable: chains through SockCommon::chain, read without a lock, growing in use.
+// The hash table behind EstablishedTable: chains through SockCommon::chain, read without a lock, resized in use.
 //
 //   current ─► Array 0 [head|head|head|…]        a head: 0 empty, else the first object; +kLock a writer is in it;
-//                 │ next (while growing)                  kMoved: the chain has moved to the next array, for good
+//                 │ next (while resizing)                 kMoved: the chain has moved to the next array, for good
 //                 ▼                               a chain ends in a nulls value: array's generation, bucket, 1
 //              Array 1 [head|head|head|head|head|head|…]
 //
@@ -10,7 +10,7 @@
 // hash is compared after its reference is taken: before that it may change at any moment.
 //
 // Why nothing is missed: objects are inserted at the head of a chain only (also by replace), so a reader whose object
-// is reused in the same chain has that whole chain before it again. Growing moves the LAST object of a chain first:
+// is reused in the same chain has that whole chain before it again. Resizing moves the LAST object of a chain first:
 // it is linked into the new chain before the old one is cut before it, so an object that was there throughout is in
 // the old chain, or, for who finds the old one's end, already in the new one, which is read later. A connection that
 // is replaced (request → connection → time-wait) is in two objects in turn: a reader between the head, where the
@@ -40,11 +40,11 @@ namespace leat::inet {
 // What a test may do between two steps of a reader, and which of its checks it may leave out, to show that they
 // are needed. In the product there is none of it.
 struct NoReaderHooks {
-  static constexpr bool kCheckEnd = true;        // the nulls value at the chain's end is the one expected
-  static constexpr bool kCompareAgain = true;    // the tuple is compared once the reference is held
-  static constexpr bool kCheckReplaced = true;   // nothing was replaced while nothing was found
-  static void on_object(const SockCommon*) {}    // a reader stands on this object and is about to look at it
-  static void on_candidate(const SockCommon*) {} // its hash is right; no reference is held yet
+  static constexpr bool kCheckEnd = true;         // the nulls value at the chain's end is the one expected
+  static constexpr bool kCompareAgain = true;     // the tuple is compared once the reference is held
+  static constexpr bool kCheckReplaced = true;    // nothing was replaced while nothing was found
+  static void on_object(const SockCommon*) {}     // a reader stands on this object and is about to look at it
+  static void on_candidate(const SockCommon*) {}  // its hash is right; no reference is held yet
 };
 
 template <class Hooks>
@@ -53,8 +53,9 @@ class NullsTable {
   using MayReplace = EstablishedTable::MayReplace;
   using Release = EstablishedTable::Release;
 
-  NullsTable(Rng& rng, uint32_t buckets) : hash_(make_sip_key(rng)) {
-    Array* first = make_array(std::bit_ceil(buckets == 0 ? 1u : buckets));
+  NullsTable(Rng& rng, uint32_t buckets)
+      : hash_(make_sip_key(rng)), least_size_(std::bit_ceil(buckets == 0 ? 1u : buckets)) {
+    Array* first = make_array(least_size_);
     LEAT_CHECK(first != nullptr);
     current_.store(first, std::memory_order_release);
   }
@@ -79,12 +80,14 @@ class NullsTable {
   size_t count() const { return count_.load(std::memory_order_relaxed); }
   uint32_t buckets() const {
     const Array* a = current();
-    while (const Array* next = next_of(a)) a = next;
-    return a->mask + 1;
+    while (const Array* next = next_of(a))
+      a = next;
+    return a->size();
   }
   size_t bytes() const {
     size_t n = 0;
-    for (const Array* a = current(); a != nullptr; a = next_of(a)) n += a->bytes();
+    for (const Array* a = current(); a != nullptr; a = next_of(a))
+      n += a->bytes();
     return n;
   }
 
@@ -157,12 +160,11 @@ class NullsTable {
   }
 
   void grow_if_needed() {
-    Array* a = current();
-    Array* next = next_of(a);
-    if (next == nullptr && count() <= size_t{a->mask} + 1) return;
-    if (!grow_lock_.try_lock()) return;  // somebody is at it
-    Array* done = grow_some();
-    grow_lock_.unlock();
+    const Array* a = current();
+    if (next_of(a) == nullptr && wanted_size(a) == a->size()) return;
+    if (!resize_lock_.try_lock()) return;  // somebody is at it
+    Array* done = resize_some();
+    resize_lock_.unlock();
     if (done == nullptr) return;
     rcu_synchronize();  // nobody walks it any more
     std::free(done);
@@ -184,6 +186,7 @@ class NullsTable {
  private:
   static constexpr uintptr_t kNulls = 1, kLock = 2, kMoved = 4 | kNulls;
   static constexpr uint32_t kStripes = 256;  // of the counts of replacements, by hash
+  static constexpr uint32_t kShrinkAt = 16;  // buckets for an object
   static constexpr uint32_t kMaxBuckets = 1u << 30;
   static constexpr uint32_t kStepsAtLeast = 256, kStepsAtMost = 4096;  // buckets moved in a call of grow_if_needed
   using Head = std::atomic<uintptr_t>;
@@ -195,9 +198,8 @@ class NullsTable {
     std::atomic<Array*> next;
     Head* heads() { return reinterpret_cast<Head*>(this + 1); }
     const Head* heads() const { return reinterpret_cast<const Head*>(this + 1); }
-    uintptr_t end_of(uint32_t bucket) const {
-      return uintptr_t{generation} << 35 | uintptr_t{bucket} << 3 | kNulls;
-    }
+    uintptr_t end_of(uint32_t bucket) const { return uintptr_t{generation} << 35 | uintptr_t{bucket} << 3 | kNulls; }
+    uint32_t size() const { return mask + 1; }
     size_t bytes() const { return sizeof(Array) + (size_t{mask} + 1) * sizeof(Head); }
   };
   struct Bucket {
@@ -265,11 +267,13 @@ class NullsTable {
   }
 
   // The end of this bucket, or of one of the two that it is being split into: who came along the old chain has seen
-  // what was left of it, and goes on with the new one.
+  // what was left of it, and goes on with the new one. When several are joined into one, its end does not tell which
+  // of them the reader came from: then it is a stranger's.
   static bool is_end_of(const Array* a, uint32_t bucket, uintptr_t end) {
     if (end == a->end_of(bucket)) return true;
     const Array* next = next_of(a);
-    return next != nullptr && (end == next->end_of(bucket) || end == next->end_of(bucket + a->mask + 1));
+    if (next == nullptr || next->mask < a->mask) return false;
+    return end == next->end_of(bucket) || end == next->end_of(bucket + a->size());
   }
 
   void drop(SockCommon* s) const {
@@ -285,8 +289,8 @@ class NullsTable {
     const uintptr_t first = lock_head(array->heads()[bucket]);
     if (first == kMoved) {
       Array* next = next_of(a);
-      collect(next, bucket, wanted, wanted_mask, out);
-      collect(next, bucket + a->mask + 1, wanted, wanted_mask, out);
+      collect(next, bucket & next->mask, wanted, wanted_mask, out);
+      if (next->mask > a->mask) collect(next, bucket + a->size(), wanted, wanted_mask, out);
       return;
     }
     for (uintptr_t at = first; at != 0 && (at & kNulls) == 0; at = object(at)->chain) {
@@ -339,7 +343,8 @@ class NullsTable {
       publish(b);
     } else {
       SockCommon* before = object(b.first);
-      while (before->chain != link(s)) before = object(before->chain);
+      while (before->chain != link(s))
+        before = object(before->chain);
       before->chain.store(after, std::memory_order_release);
     }
     s->chain.store(0, std::memory_order_release);
@@ -359,30 +364,43 @@ class NullsTable {
     return nullptr;
   }
 
-  // ---- growing; grow_lock_ is held ----
+  // ---- resizing; resize_lock_ is held ----
 
-  Array* grow_some() {  // the array that is empty now, or nullptr
+  // Twice as many buckets when there are more objects than buckets, and after a burst as many as what is left needs.
+  uint32_t wanted_size(const Array* a) const {
+    const size_t n = count();
+    if (n > a->size()) return a->size() < kMaxBuckets ? a->size() * 2 : kMaxBuckets;
+    if (n >= a->size() / kShrinkAt || a->size() <= least_size_) return a->size();
+    const uint32_t enough = std::bit_ceil(static_cast<uint32_t>(n) * 2 + 1);
+    return enough > least_size_ ? enough : least_size_;
+  }
+
+  Array* resize_some() {  // the array that is empty now, or nullptr
     Array* a = current();
     Array* next = next_of(a);
     if (next == nullptr) {
-      if (count() <= size_t{a->mask} + 1 || a->mask + 1 >= kMaxBuckets) return nullptr;
-      next = make_array((a->mask + 1) * 2);
+      const uint32_t size = wanted_size(a);
+      if (size == a->size()) return nullptr;
+      next = make_array(size);
       if (next == nullptr) return nullptr;  // longer chains, then; tried again at the next call
       to_move_ = 0;
       a->next.store(next, std::memory_order_release);
     }
-    for (uint32_t n = steps(); n != 0 && to_move_ <= a->mask; --n) move_bucket(a, next, to_move_++);
+    for (uint32_t n = steps(next->mask < a->mask); n != 0 && to_move_ <= a->mask; --n)
+      move_bucket(a, next, to_move_++);
     if (to_move_ <= a->mask) return nullptr;
     current_.store(next, std::memory_order_release);
     return a;
   }
 
-  // Four buckets for each insertion since the last call: the array is moved long before it is full again.
-  uint32_t steps() {
+  // Four buckets for each insertion since the last call: the array is moved long before it is full again. When it
+  // shrinks most of them are empty.
+  uint32_t steps(bool shrinks) {
     const uint64_t n = inserts_.load(std::memory_order_relaxed);
     const uint64_t fresh = 4 * (n - inserts_seen_);
     inserts_seen_ = n;
-    return fresh < kStepsAtLeast ? kStepsAtLeast : fresh > kStepsAtMost ? kStepsAtMost : static_cast<uint32_t>(fresh);
+    if (shrinks || fresh > kStepsAtMost) return kStepsAtMost;
+    return fresh < kStepsAtLeast ? kStepsAtLeast : static_cast<uint32_t>(fresh);
   }
 
   static void move_bucket(Array* a, Array* next, uint32_t index) {
@@ -395,11 +413,10 @@ class NullsTable {
         before = last;
         last = object(last->chain);
       }
-      // Nobody else writes the new chain while the old bucket is not kMoved.
       const uint32_t to = last->hash & next->mask;
-      const uintptr_t there = next->heads()[to].load(std::memory_order_relaxed);
+      const uintptr_t there = lock_head(next->heads()[to]);
       last->chain.store(there == 0 ? next->end_of(to) : there, std::memory_order_release);
-      next->heads()[to].store(link(last), std::memory_order_release);
+      next->heads()[to].store(link(last), std::memory_order_release);  // and unlocked
       if (before == nullptr) {
         first = 0;
         head.store(kLock, std::memory_order_release);
@@ -411,6 +428,7 @@ class NullsTable {
   }
 
   const WordHash hash_;
+  const uint32_t least_size_;
   std::atomic<Array*> current_{nullptr};
   Release release_ = nullptr;
   void* release_context_ = nullptr;
@@ -418,7 +436,7 @@ class NullsTable {
   // Written with every change; readers stay off this line.
   alignas(64) std::atomic<size_t> count_{0};
   std::atomic<uint64_t> inserts_{0};
-  SpinLock grow_lock_;
+  SpinLock resize_lock_;
   uint32_t generation_ = 1;
   uint32_t to_move_ = 0;
   uint64_t inserts_seen_ = 0;

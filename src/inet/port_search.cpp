@@ -19,8 +19,8 @@ struct Ports::Impl::Search {
   DestinationPorts::Key key;
   uint32_t low;
   uint32_t size;
-  uint32_t offset;   // where it begins, from low
-  uint32_t step;     // 2: by parity
+  uint32_t offset;  // where it begins, from low
+  uint32_t step;    // 2: by parity
   uint32_t tries = 0;
 };
 
@@ -35,7 +35,8 @@ Result<void> Ports::connect(Sock& s, EstablishedTable& established, EstablishedT
   const uint32_t step = range.by_option ? 1 : 2;
   const uint32_t size = range.by_option ? range.size() : range.even_size();
   if (size == 0) return err(EADDRNOTAVAIL);
-  Impl::Search a{s, established, may_replace, context, replaced, impl_->destinations.key_of(s), range.low, size, 0, step};
+  Impl::Search a{s,         established, may_replace, context, replaced, impl_->destinations.key_of(s),
+                 range.low, size,        0,           step};
   std::atomic<uint32_t>& moved = impl_->perturb[a.key.hash & (kPerturb - 1)];
   a.offset = (moved.load(std::memory_order_relaxed) + static_cast<uint32_t>(a.key.hash >> 32)) % size;
   if (step == 2) a.offset &= ~1u;

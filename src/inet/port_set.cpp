@@ -26,7 +26,8 @@ std::string PortSet::to_string() const {
   for (uint32_t first = 0; first < 65536; ++first) {
     if (!has(static_cast<uint16_t>(first))) continue;
     uint32_t last = first;
-    while (last < 65535 && has(static_cast<uint16_t>(last + 1))) ++last;
+    while (last < 65535 && has(static_cast<uint16_t>(last + 1)))
+      ++last;
     if (!out.empty()) out += ',';
     out += std::to_string(first);
     if (last != first) out += '-' + std::to_string(last);
@@ -36,7 +37,8 @@ std::string PortSet::to_string() const {
 }
 
 Result<void> PortSet::assign(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+    text.remove_suffix(1);
   std::array<uint64_t, 1024> fresh{};
   while (!text.empty()) {
     uint16_t first = 0;
@@ -44,9 +46,11 @@ Result<void> PortSet::assign(std::string_view text) {
     uint16_t last = first;
     if (take_char(text, '-') && !take_port(text, last)) return err(EINVAL);
     if (last < first || (!text.empty() && (!take_char(text, ',') || text.empty()))) return err(EINVAL);
-    for (uint32_t p = first; p <= last; ++p) fresh[p >> 6] |= uint64_t{1} << (p & 63);
+    for (uint32_t p = first; p <= last; ++p)
+      fresh[p >> 6] |= uint64_t{1} << (p & 63);
   }
-  for (size_t i = 0; i < fresh.size(); ++i) words_[i].store(fresh[i], std::memory_order_relaxed);
+  for (size_t i = 0; i < fresh.size(); ++i)
+    words_[i].store(fresh[i], std::memory_order_relaxed);
   return {};
 }
 

@@ -31,7 +31,8 @@ Ports::Impl::Impl(Netns& n, Rng& r)
 }
 
 Ports::Impl::~Impl() {
-  for (uint32_t port = 0; port < 65536; ++port) delete slots[port].load(std::memory_order_relaxed);
+  for (uint32_t port = 0; port < 65536; ++port)
+    delete slots[port].load(std::memory_order_relaxed);
   std::free(slots);
   std::free(perturb);
 }
@@ -185,7 +186,9 @@ void Ports::on_local_address_changed(Sock& s) {
   b->add(s, impl_->hash);
 }
 
-size_t Ports::buckets() const { return impl_->ports_used.load(std::memory_order_relaxed); }
+size_t Ports::buckets() const {
+  return impl_->ports_used.load(std::memory_order_relaxed);
+}
 size_t Ports::bytes() const {
   return 65536 * sizeof(PortSlot*) + kPerturb * sizeof(uint32_t) + impl_->destinations.bytes() +
          impl_->slots_made.load(std::memory_order_relaxed) * sizeof(PortSlot);

@@ -30,8 +30,8 @@ class Ports {
   // With a bound port it only inserts (unique). may_replace: see EstablishedTable::insert_unique.
   Result<void> connect(Sock& s, EstablishedTable& established, EstablishedTable::MayReplace may_replace, void* context,
                        SockCommon** replaced);
-  void inherit(BoundSock& child, const Sock& listener);      // an accepted connection shares its listener's port
-  void hand_over(BoundSock& from, BoundSock& to);            // connection → its time-wait
+  void inherit(BoundSock& child, const Sock& listener);  // an accepted connection shares its listener's port
+  void hand_over(BoundSock& from, BoundSock& to);        // connection → its time-wait
   // inet_put_port; nothing when it has none. local_port keeps its value: what is bound has a bind_bucket.
   void release(BoundSock& s);
   // The local address of a bound socket was chosen by connect(): rehash in bhash2.

@@ -61,8 +61,8 @@ struct Ports::Impl {
   Netns& ns;
   Rng& rng;
   const WordHash hash;
-  PortSet reserved;               // ip_local_reserved_ports
-  PortSet busy;                   // not connect-only
+  PortSet reserved;  // ip_local_reserved_ports
+  PortSet busy;      // not connect-only
   DestinationPorts destinations;
   std::atomic<PortSlot*>* slots;  // by port
   std::atomic<uint32_t>* perturb;

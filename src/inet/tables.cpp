@@ -12,7 +12,9 @@ struct EstablishedTable::Impl : NullsTable<NoReaderHooks> {
 EstablishedTable::EstablishedTable(Rng& rng, uint32_t buckets) : impl_(std::make_unique<Impl>(rng, buckets)) {}
 EstablishedTable::~EstablishedTable() = default;
 
-void EstablishedTable::set_release(Release release, void* context) { impl_->set_release(release, context); }
+void EstablishedTable::set_release(Release release, void* context) {
+  impl_->set_release(release, context);
+}
 
 SockCommon* EstablishedTable::lookup(const FourTuple& t, uint16_t ifindex) const {
   return impl_->lookup(impl_->hash_of(t), t, ifindex);
@@ -30,22 +32,40 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
       hashes[i] = impl_->hash_of(tuples[done + i]);
       impl_->prefetch_head(hashes[i]);
     }
-    for (size_t i = 0; i < n; ++i) impl_->prefetch_first(hashes[i]);
-    for (size_t i = 0; i < n; ++i) out[done + i] = impl_->lookup(hashes[i], tuples[done + i], ifindex);
+    for (size_t i = 0; i < n; ++i)
+      impl_->prefetch_first(hashes[i]);
+    for (size_t i = 0; i < n; ++i)
+      out[done + i] = impl_->lookup(hashes[i], tuples[done + i], ifindex);
   }
 }
 
-uint32_t EstablishedTable::hash_of(const FourTuple& t) const { return impl_->hash_of(t); }
-void EstablishedTable::insert(SockCommon* s) { impl_->insert(s); }
+uint32_t EstablishedTable::hash_of(const FourTuple& t) const {
+  return impl_->hash_of(t);
+}
+void EstablishedTable::insert(SockCommon* s) {
+  impl_->insert(s);
+}
 bool EstablishedTable::insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced) {
   return impl_->insert_unique(s, may_replace, context, replaced);
 }
-bool EstablishedTable::replace(SockCommon* old, SockCommon* fresh) { return impl_->replace(old, fresh); }
-bool EstablishedTable::remove(SockCommon* s) { return impl_->remove(s); }
-void EstablishedTable::grow_if_needed() { impl_->grow_if_needed(); }
-size_t EstablishedTable::count() const { return impl_->count(); }
-uint32_t EstablishedTable::buckets() const { return impl_->buckets(); }
-size_t EstablishedTable::bytes() const { return impl_->bytes(); }
+bool EstablishedTable::replace(SockCommon* old, SockCommon* fresh) {
+  return impl_->replace(old, fresh);
+}
+bool EstablishedTable::remove(SockCommon* s) {
+  return impl_->remove(s);
+}
+void EstablishedTable::grow_if_needed() {
+  impl_->grow_if_needed();
+}
+size_t EstablishedTable::count() const {
+  return impl_->count();
+}
+uint32_t EstablishedTable::buckets() const {
+  return impl_->buckets();
+}
+size_t EstablishedTable::bytes() const {
+  return impl_->bytes();
+}
 void EstablishedTable::for_each_raw(void (*f)(void*, SockCommon&), void* context) const {
   impl_->for_each(f, context);
 }

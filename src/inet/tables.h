@@ -18,7 +18,7 @@ namespace leat::inet {
 
 class EstablishedTable {
  public:
-  EstablishedTable(Rng& rng, uint32_t buckets);  // a power of two; grows by itself (grow())
+  EstablishedTable(Rng& rng, uint32_t buckets);  // a power of two; see grow_if_needed()
   ~EstablishedTable();
 
   // Looking up and for_each take references for a moment; when the owner lets go in that moment, theirs is the last,
@@ -44,9 +44,10 @@ class EstablishedTable {
   bool remove(SockCommon* s);  // false: was not hashed
   static bool is_hashed(const SockCommon* s) { return s->chain != 0; }
 
-  // Makes room when the load is above one: called by the owner at the end of a turn, and does a bounded amount of
-  // work. Lookups and changes go on meanwhile. When the last bucket has moved it waits for a grace period
-  // (rcu_synchronize) to free the old array: the caller holds no lock and no pointer that it did not reference.
+  // Makes room when the load is above one, and gives it back after a burst (never below the first size): called by
+  // the owner at the end of a turn, and does a bounded amount of work. Lookups and changes go on meanwhile. When the
+  // last bucket has moved it waits for a grace period (rcu_synchronize) to free the old array: the caller holds no lock
+  // and no pointer that it did not reference.
   void grow_if_needed();
 
   size_t count() const;

@@ -23,8 +23,7 @@ class WordHash {
   // The number of words is part of the type of what is hashed, so it needs no encoding in the last one.
   template <std::same_as<uint64_t>... Words>
   uint64_t operator()(Words... words) const {
-    State s{k0_ ^ 0x736f6d6570736575u, k1_ ^ 0x646f72616e646f6du, k0_ ^ 0x6c7967656e657261u,
-            k1_ ^ 0x7465646279746573u};
+    State s{k0_ ^ 0x736f6d6570736575u, k1_ ^ 0x646f72616e646f6du, k0_ ^ 0x6c7967656e657261u, k1_ ^ 0x7465646279746573u};
     (s.absorb(words), ...);
     s.v2 ^= 0xff;
     s.round();

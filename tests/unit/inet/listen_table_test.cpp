@@ -107,7 +107,8 @@ class ReusePortTest : public ListenTableTest {
   }
   std::map<uint16_t, Sock*> spread() {
     std::map<uint16_t, Sock*> by_port;
-    for (uint16_t p = 1; p <= 4000; ++p) by_port[p] = find("10.0.0.1", 80, 1, p);
+    for (uint16_t p = 1; p <= 4000; ++p)
+      by_port[p] = find("10.0.0.1", 80, 1, p);
     return by_port;
   }
   std::vector<Sock*> members;
@@ -116,7 +117,8 @@ class ReusePortTest : public ListenTableTest {
 TEST_F(ReusePortTest, SpreadsConnectionsEvenlyAndTheSameOneAlwaysToTheSameMember) {
   const auto first = spread();
   std::map<Sock*, int> share;
-  for (const auto& [port, s] : first) ++share[s];
+  for (const auto& [port, s] : first)
+    ++share[s];
   ASSERT_EQ(share.size(), 4u);
   for (const auto& [s, n] : share) {
     EXPECT_GT(n, 850);
@@ -138,7 +140,8 @@ TEST_F(ReusePortTest, AMemberThatLeavesMovesItsOwnShareOnly) {
   }
   table.insert(members[1]);
   int moved = 0;
-  for (const auto& [port, s] : spread()) moved += s != after.at(port) ? 1 : 0;
+  for (const auto& [port, s] : spread())
+    moved += s != after.at(port) ? 1 : 0;
   EXPECT_GT(moved, 850);
   EXPECT_LT(moved, 1150);
 }
@@ -146,18 +149,24 @@ TEST_F(ReusePortTest, AMemberThatLeavesMovesItsOwnShareOnly) {
 TEST_F(ReusePortTest, AMemberOfAnotherFamilyIsNotOfTheGroup) {
   Sock* dual = listen6("::", 80);
   dual->reuse_port = 1;
-  for (const auto& [port, s] : spread()) ASSERT_NE(s, dual);
+  for (const auto& [port, s] : spread())
+    ASSERT_NE(s, dual);
   EXPECT_EQ(find("fd00::1", 80), dual);
 }
 
 TEST_F(ListenTableTest, ManyListenersComeAndGo) {
   std::vector<Sock*> all;
-  for (uint16_t p = 1; p <= 2000; ++p) all.push_back(listen4("10.0.0.1", p));
-  for (uint16_t p = 1; p <= 2000; ++p) ASSERT_EQ(find("10.0.0.1", p), all[p - 1u]);
-  for (uint16_t p = 1; p <= 2000; p += 2) table.remove(all[p - 1u]);
+  for (uint16_t p = 1; p <= 2000; ++p)
+    all.push_back(listen4("10.0.0.1", p));
+  for (uint16_t p = 1; p <= 2000; ++p)
+    ASSERT_EQ(find("10.0.0.1", p), all[p - 1u]);
+  for (uint16_t p = 1; p <= 2000; p += 2)
+    table.remove(all[p - 1u]);
   table.reclaim();
-  for (uint16_t p = 1; p <= 2000; ++p) ASSERT_EQ(find("10.0.0.1", p), p % 2 != 0 ? nullptr : all[p - 1u]);
-  for (uint16_t p = 3001; p <= 6000; ++p) table.remove(listen4("10.0.0.1", p));
+  for (uint16_t p = 1; p <= 2000; ++p)
+    ASSERT_EQ(find("10.0.0.1", p), p % 2 != 0 ? nullptr : all[p - 1u]);
+  for (uint16_t p = 3001; p <= 6000; ++p)
+    table.remove(listen4("10.0.0.1", p));
   table.reclaim();
   size_t left = 0;
   table.for_each([&](Sock& s) {

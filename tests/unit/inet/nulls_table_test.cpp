@@ -33,8 +33,10 @@ struct Scene {
   Scene() {
     const uint32_t bucket = table.hash_of(numbered(0)) & 15;
     uint32_t same = 0, elsewhere = 0;
-    for (uint32_t n = 1; same == 0; ++n) same = (table.hash_of(numbered(n)) & 15) == bucket ? n : 0;
-    for (uint32_t n = 1; elsewhere == 0; ++n) elsewhere = (table.hash_of(numbered(n)) & 15) != bucket ? n : 0;
+    for (uint32_t n = 1; same == 0; ++n)
+      same = (table.hash_of(numbered(n)) & 15) == bucket ? n : 0;
+    for (uint32_t n = 1; elsewhere == 0; ++n)
+      elsewhere = (table.hash_of(numbered(n)) & 15) != bucket ? n : 0;
     of_second = numbered(0);
     of_first = numbered(same);
     of_other_chain = numbered(elsewhere);
@@ -161,8 +163,8 @@ TEST(NullsTable, WhoeverLetsGoLastReleases) {
   EXPECT_EQ(s.released, 0);
 }
 
-// Growth in the middle of a look-up: 8192 buckets, of which one call moves the first 4096 at most, so that the old array
-// is still there when the reader goes on.
+// Growth in the middle of a look-up: 8192 buckets, of which one call moves the first 4096 at most, so that the old
+// array is still there when the reader goes on.
 TEST(NullsTable, AChainThatMovesUnderAReaderLosesNothing) {
   using Hooks = TestHooks<true, true>;
   Rng rng(seed_of(4));
@@ -200,7 +202,8 @@ TEST(NullsTable, AReaderAnywhereInAChainThatIsSplitFindsAll) {
         if ((table.hash_of(t) & 8191) != 7) continue;
         set_tuple(socks.emplace_back(), t);
       }
-      for (int i = 3; i >= 0; --i) table.insert(&socks[static_cast<size_t>(i)]);  // chain: 0 1 2 3; 4 is a miss
+      for (int i = 3; i >= 0; --i)
+        table.insert(&socks[static_cast<size_t>(i)]);  // chain: 0 1 2 3; 4 is a miss
       while (table.count() < 8200) {
         set_tuple(others.emplace_back(), numbered(n++));
         if ((table.hash_of(others.back().tuple()) & 8191) != 7) table.insert(&others.back());
@@ -220,6 +223,47 @@ TEST(NullsTable, AReaderAnywhereInAChainThatIsSplitFindsAll) {
       Hooks::object = nullptr;
     }
   }
+}
+
+// Several buckets are joined into one: its end may have been reached from any of them. The first call of
+// grow_if_needed moves buckets 0 to 4095 of 8192; the reader is in a later one.
+TEST(NullsTable, AReaderCarriedIntoTheChainThatItsOwnIsJoinedToStartsAgain) {
+  using Hooks = TestHooks<true, true>;
+  Rng rng(seed_of(6));
+  NullsTable<Hooks> table(rng, 1);
+  std::deque<Sock4> socks;
+  for (uint32_t n = 0; n < 5000; ++n) {
+    set_tuple(socks.emplace_back(), numbered(n));
+    table.insert(&socks.back());
+    table.grow_if_needed();
+  }
+  ASSERT_EQ(table.buckets(), 8192u);
+  for (Sock4& s : socks)
+    table.remove(&s);
+  uint32_t n = 5000;
+  const auto next_of_bucket = [&](auto wanted) {
+    while (!wanted(table.hash_of(numbered(n)) & 8191))
+      ++n;
+    return numbered(n++);
+  };
+  Sock4 carried, wanted;
+  set_tuple(wanted, next_of_bucket([](uint32_t b) { return b >= 4096; }));
+  const uint32_t bucket = table.hash_of(wanted.tuple()) & 8191;
+  set_tuple(carried, next_of_bucket([=](uint32_t b) { return b == bucket; }));
+  const FourTuple joined = next_of_bucket([=](uint32_t b) { return b < 4096 && (b & 7) == (bucket & 7); });
+  table.insert(&wanted);
+  table.insert(&carried);
+  Hooks::object = [&](const SockCommon* at) {
+    ASSERT_EQ(at, &carried);
+    table.grow_if_needed();
+    EXPECT_EQ(table.buckets(), 8u);
+    table.remove(&carried);
+    carried.~Sock4();
+    set_tuple(*new (&carried) Sock4, joined);
+    table.insert(&carried);
+  };
+  EXPECT_EQ(table.lookup(table.hash_of(wanted.tuple()), wanted.tuple(), 1), &wanted);
+  EXPECT_EQ(table.lookup(table.hash_of(joined), joined, 1), &carried);
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 class PortsBindTest : public testing::Test {
  protected:
   ~PortsBindTest() override {
-    for (Sock* s : all) ports.release(*s);
+    for (Sock* s : all)
+      ports.release(*s);
   }
   Sock4& sock(bool reuse_address = false, bool reuse_port = false) {
     Sock4& s = four.emplace_back();
@@ -87,9 +88,15 @@ TEST_F(PortsBindTest, AddressesOverlapAsOnLinux) {
     bool v6, only;
     const char* text;
   };
-  const Address kinds[] = {{false, false, "0.0.0.0"}, {false, false, "127.0.0.1"}, {false, false, "127.0.0.2"},
-                           {true, false, "::"}, {true, true, "::"}, {true, false, "::1"}, {true, true, "::1"},
-                           {true, false, "::ffff:127.0.0.1"}, {true, false, "::ffff:0.0.0.0"}};
+  const Address kinds[] = {{false, false, "0.0.0.0"},
+                           {false, false, "127.0.0.1"},
+                           {false, false, "127.0.0.2"},
+                           {true, false, "::"},
+                           {true, true, "::"},
+                           {true, false, "::1"},
+                           {true, true, "::1"},
+                           {true, false, "::ffff:127.0.0.1"},
+                           {true, false, "::ffff:0.0.0.0"}};
   const char* may[] = {
       "....+++..",  // 0.0.0.0
       "..+.+++..",  // 127.0.0.1
@@ -129,7 +136,8 @@ TEST_F(PortsBindTest, ReuseOptionsAndStatesDecideAsOnLinux) {
   const char* open[] = {"....", ".+.+", "..++", ".+++"};
   const char* listening[] = {"....", ".+.+", "....", ".+.+"};
   uint16_t port = 7000;
-  for (const Owner kind : {kBound, kListening, kConnected, kBoundConnected, kChild, kConnectedTimeWait, kChildTimeWait}) {
+  for (const Owner kind :
+       {kBound, kListening, kConnected, kBoundConnected, kChild, kConnectedTimeWait, kChildTimeWait}) {
     for (int o = 0; o < 4; ++o) {
       for (int w = 0; w < 4; ++w) {
         ++port;
@@ -265,8 +273,8 @@ TEST_F(PortsBindTest, AnyPortIsSharedOnlyUnderAutobindReuse) {
           Sock& owner = sock((o & 2) != 0, (o & 1) != 0);
           ASSERT_EQ(bind(owner, "127.0.0.1", 0), 0);
           if (listening) {
-          ASSERT_EQ(listen(owner), 0);
-        }
+            ASSERT_EQ(listen(owner), 0);
+          }
           Sock& wants = sock((w & 2) != 0, (w & 1) != 0);
           const bool may = reuse != 0 && !listening && (o & 2) != 0 && (w & 2) != 0 && !((o & 1) != 0 && (w & 1) != 0);
           EXPECT_EQ(bind(wants, "127.0.0.1", 0), may ? 0 : EADDRINUSE) << reuse << listening << o << w;
@@ -306,7 +314,8 @@ TEST_F(PortsBindTest, AnOwnRangeNarrowsTheNamespaces) {
   EXPECT_EQ(bind(t, "10.0.0.1", 0), 0);
   EXPECT_GE(t.local_port, 32768);
   EXPECT_LE(t.local_port, 41000);
-  for (Sock* x : {&s, &t}) ports.release(*x), x->options = nullptr;
+  for (Sock* x : {&s, &t})
+    ports.release(*x), x->options = nullptr;
 }
 
 TEST_F(PortsBindTest, BindAddressNoPortLeavesThePortToConnectOrListen) {

@@ -15,7 +15,8 @@ class PortsConnectTest : public testing::Test {
  protected:
   PortsConnectTest() { range(40000, 40999); }
   ~PortsConnectTest() override {
-    for (Sock4& s : socks) close(s);
+    for (Sock4& s : socks)
+      close(s);
   }
   void range(uint16_t low, uint16_t high) {
     ns.sysctl.ip_local_port_range[0].set(low);
@@ -62,7 +63,8 @@ TEST_F(PortsConnectTest, TakesEvenPortsFirstAndThenEveryPortOnce) {
     ASSERT_EQ(port % 2, 0);
     ASSERT_TRUE(taken.insert(port).second);
   }
-  for (int i = 0; i < 500; ++i) ASSERT_TRUE(taken.insert(connect()).second);
+  for (int i = 0; i < 500; ++i)
+    ASSERT_TRUE(taken.insert(connect()).second);
   EXPECT_EQ(*taken.begin(), 40000);
   EXPECT_EQ(*taken.rbegin(), 40999);
   EXPECT_EQ(connect(), -EADDRNOTAVAIL);
@@ -72,25 +74,32 @@ TEST_F(PortsConnectTest, TakesEvenPortsFirstAndThenEveryPortOnce) {
 }
 
 TEST_F(PortsConnectTest, EachDestinationHasAllPorts) {
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect("10.0.0.2", 80), 0);
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect("10.0.0.2", 81), 0);
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect("10.0.0.3", 80), 0);
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect("10.0.0.2", 80, "10.0.0.9"), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect("10.0.0.2", 80), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect("10.0.0.2", 81), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect("10.0.0.3", 80), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect("10.0.0.2", 80, "10.0.0.9"), 0);
   EXPECT_EQ(connect("10.0.0.3", 80), -EADDRNOTAVAIL);
   EXPECT_EQ(ports.buckets(), 1000u);
 }
 
 TEST_F(PortsConnectTest, APortThatWasGivenBackIsFoundAmongAllThatAreTaken) {
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect(), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect(), 0);
   for (const size_t victim : {3u, 500u, 999u, 3u, 42u}) {
     const int port = socks[victim].local_port;
     close(socks[victim]);
     ASSERT_EQ(connect(socks[victim]), port);
     ASSERT_EQ(connect(), -EADDRNOTAVAIL);
   }
-  for (size_t i = 0; i < 1000; i += 2) close(socks[i]);
+  for (size_t i = 0; i < 1000; i += 2)
+    close(socks[i]);
   std::set<int> again;
-  for (int i = 0; i < 500; ++i) again.insert(connect());
+  for (int i = 0; i < 500; ++i)
+    again.insert(connect());
   EXPECT_EQ(again.size(), 500u);
   EXPECT_GT(*again.begin(), 0);
 }
@@ -98,11 +107,13 @@ TEST_F(PortsConnectTest, APortThatWasGivenBackIsFoundAmongAllThatAreTaken) {
 TEST_F(PortsConnectTest, WhatIsRememberedOfADestinationGoesWithItsConnections) {
   range(20000, 24999);
   const size_t before = ports.bytes();
-  for (int i = 0; i < 5000; ++i) ASSERT_GT(connect(), 0);
+  for (int i = 0; i < 5000; ++i)
+    ASSERT_GT(connect(), 0);
   const size_t slots = 5000 * 192;
   EXPECT_GE(ports.bytes(), before + 8192);
   EXPECT_LT(ports.bytes(), before + 8192 + 128 + slots);
-  for (Sock4& s : socks) close(s);
+  for (Sock4& s : socks)
+    close(s);
   EXPECT_LE(ports.bytes(), before + slots);
   EXPECT_EQ(ports.buckets(), 0u);
 }
@@ -155,7 +166,8 @@ TEST_F(PortsConnectTest, ABoundSocketKeepsItsPortAndMustBeUnique) {
 }
 
 TEST_F(PortsConnectTest, ATimeWaitMayGiveWayWhenNothingElseIsFree) {
-  for (int i = 0; i < 1000; ++i) ASSERT_GT(connect(), 0);
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_GT(connect(), 0);
   ASSERT_EQ(connect(), -EADDRNOTAVAIL);
   BoundSock time_wait;
   Sock4& old = socks[700];
@@ -191,7 +203,8 @@ TEST_F(PortsConnectTest, AnOwnRangeHasNoParity) {
 TEST_F(PortsConnectTest, PortsAreHardToGuessAndDestinationsBeginAtDifferentOnes) {
   range(32768, 60999);
   std::set<int> first;
-  for (int d = 0; d < 50; ++d) first.insert(connect(("10.1.0." + std::to_string(d + 1)).c_str()));
+  for (int d = 0; d < 50; ++d)
+    first.insert(connect(("10.1.0." + std::to_string(d + 1)).c_str()));
   EXPECT_GT(first.size(), 45u);
   std::set<int> steps;
   int last = connect();
@@ -201,12 +214,14 @@ TEST_F(PortsConnectTest, PortsAreHardToGuessAndDestinationsBeginAtDifferentOnes)
     last = next;
   }
   EXPECT_GT(steps.size(), 4u);
-  for (const int s : steps) EXPECT_LE(s, 16);
+  for (const int s : steps)
+    EXPECT_LE(s, 16);
 }
 
 TEST_F(PortsConnectTest, TheSameSeedGivesTheSamePorts) {
   std::vector<int> here, there;
-  for (int i = 0; i < 20; ++i) here.push_back(connect());
+  for (int i = 0; i < 20; ++i)
+    here.push_back(connect());
   Netns again(seed_of(1));
   EstablishedTable table(again.rng, 1024);
   Ports other(again, again.rng);

@@ -18,8 +18,8 @@ struct World {
   World() {
     ns.sysctl.ip_local_port_range[0].set(40000);
     ns.sysctl.ip_local_port_range[1].set(40199);
-    established.set_release(
-        [](void* c, SockCommon* s) { static_cast<World*>(c)->slab.destroy(static_cast<Sock*>(s)); }, this);
+    established.set_release([](void* c, SockCommon* s) { static_cast<World*>(c)->slab.destroy(static_cast<Sock*>(s)); },
+                            this);
   }
   Sock* make() {
     Sock* s = slab.create();
@@ -98,14 +98,17 @@ void live(World& w, uint32_t seed) {
       rcu_quiescent();
     }
   }
-  for (Sock* s : mine) w.close(s);
+  for (Sock* s : mine)
+    w.close(s);
 }
 
 TEST(PortsStress, ManyThreadsBindAndConnectAndNothingIsLeft) {
   World w;
   std::vector<std::thread> threads;
-  for (uint32_t i = 0; i < 4; ++i) threads.emplace_back([&w, i] { live(w, i * 7919 + 1); });
-  for (std::thread& t : threads) t.join();
+  for (uint32_t i = 0; i < 4; ++i)
+    threads.emplace_back([&w, i] { live(w, i * 7919 + 1); });
+  for (std::thread& t : threads)
+    t.join();
   EXPECT_EQ(w.lost, 0u);
   EXPECT_GT(w.connects, 1000u);
   EXPECT_GT(w.binds, 100u);

@@ -29,13 +29,16 @@ TEST(SockLockStress, EverySegmentIsProcessedOnceAndInOrderOfItsSender) {
   std::vector<std::thread> threads;
   for (size_t sender = 0; sender < 2; ++sender) {
     threads.emplace_back([&, sender] {
-      for (size_t i = 0; i < kEach; ++i) SockLock<Drained>::deliver(s, packet(sender, i), drain);
+      for (size_t i = 0; i < kEach; ++i)
+        SockLock<Drained>::deliver(s, packet(sender, i), drain);
     });
   }
   threads.emplace_back([&] {
-    for (size_t i = 0; i < kEach; ++i) SockLock<Drained> user(s, drain);
+    for (size_t i = 0; i < kEach; ++i)
+      SockLock<Drained> user(s, drain);
   });
-  for (std::thread& t : threads) t.join();
+  for (std::thread& t : threads)
+    t.join();
   EXPECT_EQ(s.backlog.load(), nullptr);
   EXPECT_TRUE(s.lock.try_lock());
   ASSERT_EQ(seen.size(), 2 * kEach);

@@ -15,7 +15,9 @@ inline Seed seed_of(uint8_t n) {
   s[0] = n;
   return s;
 }
-inline IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
+inline IpAddress ip(const char* text) {
+  return IpAddress::parse(text).value();
+}
 
 struct Sock4 : Sock {
   Sock4() {

@@ -60,7 +60,8 @@ void read_all_the_time(Stress& s, uint32_t seed, uint32_t churned) {
     if ((x & 1) != 0) {
       s.table.lookup_batch(burst, 1, out);
     } else {
-      for (size_t i = 0; i < 8; ++i) out[i] = s.table.lookup(burst[i], 1);
+      for (size_t i = 0; i < 8; ++i)
+        out[i] = s.table.lookup(burst[i], 1);
     }
     for (size_t i = 0; i < 8; ++i) {
       if (out[i] == nullptr) {
@@ -79,10 +80,12 @@ void read_all_the_time(Stress& s, uint32_t seed, uint32_t churned) {
 TEST(TablesStress, LookupsAgainstInsertRemoveReuseAndGrowth) {
   Stress s;
   std::vector<BoundSock*> staying;
-  for (uint32_t n = 0; n < kStaying; ++n) staying.push_back(s.add(n));
+  for (uint32_t n = 0; n < kStaying; ++n)
+    staying.push_back(s.add(n));
   constexpr uint32_t kChurned = 3000;
   std::vector<std::thread> readers;
-  for (uint32_t i = 0; i < 2; ++i) readers.emplace_back([&s, i] { read_all_the_time(s, i + 1, kChurned); });
+  for (uint32_t i = 0; i < 2; ++i)
+    readers.emplace_back([&s, i] { read_all_the_time(s, i + 1, kChurned); });
   std::vector<std::thread> writers;
   for (uint32_t w = 0; w < 2; ++w) {
     writers.emplace_back([&s, w] {
@@ -110,19 +113,27 @@ TEST(TablesStress, LookupsAgainstInsertRemoveReuseAndGrowth) {
           rcu_quiescent();
         }
       }
-      for (BoundSock* at : mine) {
-        if (at != nullptr) s.remove(at);
+      for (size_t n = 0; n < mine.size(); ++n) {
+        if (mine[n] != nullptr) s.remove(mine[n]);
+        if (n % 64 == 0) s.table.grow_if_needed();  // shrinks by now
+        rcu_quiescent();
       }
     });
   }
-  for (std::thread& t : writers) t.join();
+  for (std::thread& t : writers)
+    t.join();
   s.stop = true;
-  for (std::thread& t : readers) t.join();
+  for (std::thread& t : readers)
+    t.join();
   EXPECT_EQ(s.wrong, 0u);
   EXPECT_EQ(s.missed, 0u);
   EXPECT_GT(s.hits, 1000u);
-  EXPECT_GE(s.table.buckets(), 1024u);
-  for (BoundSock* at : staying) s.remove(at);
+  for (int i = 0; i < 100; ++i)
+    s.table.grow_if_needed();
+  EXPECT_LE(s.table.buckets(), 1024u);  // 64 are left, a sixteenth
+  EXPECT_GE(s.table.buckets(), 64u);
+  for (BoundSock* at : staying)
+    s.remove(at);
   EXPECT_EQ(s.table.count(), 0u);
   EXPECT_EQ(s.slab.in_use(), 0u);
 }
@@ -130,7 +141,8 @@ TEST(TablesStress, LookupsAgainstInsertRemoveReuseAndGrowth) {
 TEST(TablesStress, AReplacedConnectionIsFoundAtEveryMoment) {
   Stress s;
   BoundSock* at = s.add(0);
-  for (uint32_t n = 1; n < 6; ++n) s.add(n);
+  for (uint32_t n = 1; n < 6; ++n)
+    s.add(n);
   std::thread reader([&s] {
     RcuThread registered;
     while (!s.stop) {
@@ -150,26 +162,31 @@ TEST(TablesStress, AReplacedConnectionIsFoundAtEveryMoment) {
     s.put(at);
     at = fresh;
   }
-  while (s.hits < 1000) std::this_thread::yield();
+  while (s.hits < 1000)
+    std::this_thread::yield();
   s.stop = true;
   reader.join();
   EXPECT_EQ(s.missed, 0u);
   std::vector<SockCommon*> left;
   s.table.for_each([&](SockCommon& c) { left.push_back(&c); });
   EXPECT_EQ(left.size(), 6u);
-  for (SockCommon* c : left) s.remove(c);
+  for (SockCommon* c : left)
+    s.remove(c);
 }
 
 TEST(TablesStress, ForEachVisitsWhatStaysWhileOthersComeAndGo) {
   Stress s;
-  for (uint32_t n = 0; n < kStaying; ++n) s.add(n);
+  for (uint32_t n = 0; n < kStaying; ++n)
+    s.add(n);
   std::thread writer([&s] {
     RcuThread registered;
     for (uint32_t round = 0; !s.stop; ++round) {
       std::vector<BoundSock*> mine;
-      for (uint32_t n = 0; n < 500; ++n) mine.push_back(s.add(kStaying + n));
+      for (uint32_t n = 0; n < 500; ++n)
+        mine.push_back(s.add(kStaying + n));
       s.table.grow_if_needed();
-      for (BoundSock* at : mine) s.remove(at);
+      for (BoundSock* at : mine)
+        s.remove(at);
       rcu_quiescent();
     }
   });
@@ -187,7 +204,8 @@ TEST(TablesStress, ForEachVisitsWhatStaysWhileOthersComeAndGo) {
   }
   std::vector<SockCommon*> left;
   s.table.for_each([&](SockCommon& c) { left.push_back(&c); });
-  for (SockCommon* c : left) s.remove(c);
+  for (SockCommon* c : left)
+    s.remove(c);
 }
 
 TEST(TablesStress, ListenersComeAndGoUnderLookups) {
@@ -236,9 +254,11 @@ TEST(TablesStress, ListenersComeAndGoUnderLookups) {
     close(c);
     if (i % 16 == 0) table.reclaim();
   }
-  while (lookups < 1000) std::this_thread::yield();
+  while (lookups < 1000)
+    std::this_thread::yield();
   stop = true;
-  for (std::thread& t : readers) t.join();
+  for (std::thread& t : readers)
+    t.join();
   EXPECT_EQ(wrong, 0u);
   close(staying);
   table.reclaim();

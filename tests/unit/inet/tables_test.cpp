@@ -102,7 +102,8 @@ TEST_F(EstablishedTableTest, UniqueInsertionRefusesATakenTupleUnlessItMayReplace
 TEST_F(EstablishedTableTest, TheSameTupleOnTwoDevicesIsNotADuplicate) {
   Sock4 a, b, c;
   SockCommon* replaced = nullptr;
-  for (Sock4* s : {&a, &b, &c}) set_tuple(*s, numbered(1));
+  for (Sock4* s : {&a, &b, &c})
+    set_tuple(*s, numbered(1));
   a.bound_ifindex = 1;
   b.bound_ifindex = 2;
   c.bound_ifindex = 2;
@@ -126,17 +127,47 @@ TEST_F(EstablishedTableTest, ReplacePutsTheFreshOneInThePlaceOfTheOld) {
 }
 
 TEST_F(EstablishedTableTest, GrowsAndKeepsFindingEverythingOnTheWay) {
-  for (uint32_t n = 0; n < 3000; ++n) add(numbered(n));
+  for (uint32_t n = 0; n < 3000; ++n)
+    add(numbered(n));
   EXPECT_EQ(table.buckets(), 4u);
   while (table.buckets() < 4096) {
     table.grow_if_needed();
-    for (uint32_t n = 0; n < 3000; n += 7) ASSERT_EQ(find(numbered(n)), &socks[n]) << table.buckets();
+    for (uint32_t n = 0; n < 3000; n += 7)
+      ASSERT_EQ(find(numbered(n)), &socks[n]) << table.buckets();
     ASSERT_EQ(find(numbered(3000)), nullptr);
   }
-  for (int i = 0; i < 100; ++i) table.grow_if_needed();
+  for (int i = 0; i < 100; ++i)
+    table.grow_if_needed();
   EXPECT_EQ(table.buckets(), 4096u);
   EXPECT_EQ(table.bytes(), 16 + 4096u * 8);
-  for (uint32_t n = 0; n < 3000; ++n) ASSERT_EQ(find(numbered(n)), &socks[n]);
+  for (uint32_t n = 0; n < 3000; ++n)
+    ASSERT_EQ(find(numbered(n)), &socks[n]);
+}
+
+TEST_F(EstablishedTableTest, ShrinksAfterABurstAndKeepsFindingWhatIsLeft) {
+  for (uint32_t n = 0; n < 40000; ++n) {
+    add(numbered(n));
+    table.grow_if_needed();
+  }
+  EXPECT_EQ(table.buckets(), 65536u);
+  for (uint32_t n = 500; n < 40000; ++n)
+    table.remove(&socks[n]);
+  int calls = 0;
+  for (; table.buckets() > 1024 || calls < 20; ++calls) {
+    table.grow_if_needed();
+    for (uint32_t n = 0; n < 600; ++n)
+      ASSERT_EQ(find(numbered(n)), n < 500 ? &socks[n] : nullptr);
+    std::set<SockCommon*> seen;
+    table.for_each([&](SockCommon& s) { ASSERT_TRUE(seen.insert(&s).second); });
+    ASSERT_EQ(seen.size(), 500u);
+    ASSERT_LT(calls, 100);
+  }
+  EXPECT_EQ(table.bytes(), 16 + 1024u * 8);
+  for (uint32_t n = 0; n < 500; ++n)
+    table.remove(&socks[n]);
+  for (int i = 0; i < 10; ++i)
+    table.grow_if_needed();
+  EXPECT_EQ(table.buckets(), 4u);
 }
 
 TEST_F(EstablishedTableTest, ChangesWhileItGrowsGoToTheRightArray) {
@@ -161,9 +192,11 @@ TEST_F(EstablishedTableTest, ChangesWhileItGrowsGoToTheRightArray) {
 }
 
 TEST_F(EstablishedTableTest, BatchLookupFindsWhatLookupFinds) {
-  for (uint32_t n = 0; n < 100; ++n) add(numbered(n * 2));
+  for (uint32_t n = 0; n < 100; ++n)
+    add(numbered(n * 2));
   std::vector<FourTuple> burst;
-  for (uint32_t n = 0; n < 150; ++n) burst.push_back(numbered(n));
+  for (uint32_t n = 0; n < 150; ++n)
+    burst.push_back(numbered(n));
   std::vector<SockCommon*> out(150);
   table.lookup_batch(burst, 1, out);
   for (uint32_t n = 0; n < 150; ++n) {
@@ -173,12 +206,14 @@ TEST_F(EstablishedTableTest, BatchLookupFindsWhatLookupFinds) {
 }
 
 TEST_F(EstablishedTableTest, ForEachVisitsEachOnceAlsoInTheMiddleOfGrowing) {
-  for (uint32_t n = 0; n < 5000; ++n) add(numbered(n));
+  for (uint32_t n = 0; n < 5000; ++n)
+    add(numbered(n));
   for (int round = 0; round < 30; ++round) {
     std::multiset<SockCommon*> seen;
     table.for_each([&](SockCommon& s) { seen.insert(&s); });
     ASSERT_EQ(seen.size(), 5000u);
-    for (Sock4& s : socks) ASSERT_EQ(seen.count(&s), 1u);
+    for (Sock4& s : socks)
+      ASSERT_EQ(seen.count(&s), 1u);
     table.grow_if_needed();
   }
   EXPECT_EQ(table.buckets(), 8192u);
@@ -187,7 +222,8 @@ TEST_F(EstablishedTableTest, ForEachVisitsEachOnceAlsoInTheMiddleOfGrowing) {
 TEST_F(EstablishedTableTest, ForEachMayLetGoOfWhatItVisits) {
   std::vector<SockCommon*> released;
   table.set_release([](void* c, SockCommon* s) { static_cast<std::vector<SockCommon*>*>(c)->push_back(s); }, &released);
-  for (uint32_t n = 0; n < 10; ++n) add(numbered(n));
+  for (uint32_t n = 0; n < 10; ++n)
+    add(numbered(n));
   table.for_each([&](SockCommon& s) {
     if (s.local_port % 2 != 0) return;
     table.remove(&s);
@@ -201,7 +237,8 @@ TEST_F(EstablishedTableTest, TheHashIsKeyed) {
   Rng other_rng{seed_of(2)};
   EstablishedTable other(other_rng, 4);
   int equal = 0;
-  for (uint32_t n = 0; n < 1000; ++n) equal += table.hash_of(numbered(n)) == other.hash_of(numbered(n)) ? 1 : 0;
+  for (uint32_t n = 0; n < 1000; ++n)
+    equal += table.hash_of(numbered(n)) == other.hash_of(numbered(n)) ? 1 : 0;
   EXPECT_LE(equal, 1);
 }
 
@@ -212,7 +249,8 @@ TEST_F(EstablishedTableTest, PortsAloneSpreadOverTheBuckets) {
     ++load[table.hash_of(t) & 1023];
   }
   EXPECT_EQ(load.size(), 1024u);
-  for (const auto& [bucket, n] : load) EXPECT_LT(n, 48) << bucket;  // 16 on average
+  for (const auto& [bucket, n] : load)
+    EXPECT_LT(n, 48) << bucket;  // 16 on average
 }
 
 }  // namespace
