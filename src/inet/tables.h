@@ -32,6 +32,7 @@ class EstablishedTable {
   void lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex, std::span<SockCommon*> out) const;
   uint32_t hash_of(const FourTuple& t) const;
 
+  // What goes in has its refs already: who finds it with refs 0 passes it over as dying.
   void insert(SockCommon* s);  // sets s->hash from its tuple; duplicates are the caller's care; refs is not touched
   // Inserts unless an equal tuple (and device) is there. `may_replace(context, existing)` is asked, with the bucket
   // locked, whether an existing time-wait may give way (tcp_tw_reuse); if so it is unhashed, and returned in
