@@ -295,6 +295,7 @@ void complete(Conn& c) {
   c.copied_seq = c.rcv_nxt;
   c.snd_nxt = c.write_seq = c.snd_sml = c.snd_up = c.high_seq = c.snd_una;
   c.undo_retrans = -1;
+  c.ce_rcv_nxt = c.rcv_nxt;
   c.tcp_header_len = static_cast<uint16_t>(wire::kTcpHeaderBytes + (c.rx_opt.tstamp_ok ? 12 : 0));
 }
 
