@@ -182,6 +182,7 @@ void Tcp::destroy_sock(TcpSock& s) {
 void Tcp::attach(TcpSock& s, inet::SockEvents* file) {
   inet::SockLock lock(s, &drain_backlog);
   s.events = file;
+  if (s.conn != nullptr) arm_sleep(*s.conn);  // it could not sleep while it waited to be accepted
 }
 
 int Tcp::take_error(TcpSock& s) {

@@ -395,10 +395,7 @@ void disarm_keepalive(Conn& c) {
 }
 
 void arm_sleep(Conn& c) {
-  if (c.deadlines.sleep != Time::never() || c.state() != State::kEstablished || c.packets_out != 0 ||
-      c.ack.pending != 0 || !c.receive_queue.is_empty() || c.has_unsent()) {
-    return;
-  }
+  if (c.deadlines.sleep != Time::never() || !may_sleep(c)) return;
   if (c.send_page != nullptr) PacketPool::unref(c.send_page);  // nothing is left in it
   c.send_page = nullptr;
   c.deadlines.sleep = c.tcp.now() + kSleepAfter;
