@@ -1,5 +1,5 @@
-// lwIP beside `leat serve`: the smallest HTTP server over Debian's liblwip, on a TUN device, for bench/run. Its raw API,
-// one thread, no tcpip thread, lwIP's fastest way. GET sends SIZE bytes from memory; PUT swallows its body.
+// lwIP beside `leat serve`: the smallest HTTP server over Debian's liblwip, on a TUN device, for bench/run. Its raw
+// API, one thread, no tcpip thread, lwIP's fastest way. GET sends SIZE bytes from memory; PUT swallows its body.
 //   bench_lwip_bulk TUN ADDRESS NETMASK SIZE       (the device exists and is up; ends by SIGTERM)
 #include <arpa/inet.h>
 #include <fcntl.h>

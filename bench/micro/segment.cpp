@@ -140,7 +140,8 @@ void in_order_segment(benchmark::State& state) {
     state.SetIterationTime(static_cast<double>(cpu_ns() - start) / 1e9 / static_cast<double>(burst));
     b.collect();
   }
-  if (received != static_cast<uint64_t>(state.iterations()) * burst * kPayload) state.SkipWithError("bytes are missing");
+  if (received != static_cast<uint64_t>(state.iterations()) * burst * kPayload)
+    state.SkipWithError("bytes are missing");
   state.counters["acks_per_segment"] =
       static_cast<double>(b.acks) / static_cast<double>(state.iterations()) / static_cast<double>(burst);
 }
