@@ -193,9 +193,7 @@ struct Conn : cc::Sender {
   Buffer* send_page = nullptr;  // where sendmsg puts the next bytes
   uint32_t send_page_used = 0;
   uint8_t nonagle = 0;
-  uint64_t wstamp_ns = 0;  // earliest departure of the next packet (pacing)
   bool retransmit_high_valid = false;
-  uint64_t clock_cache_ns = 0;  // departure time of what is being sent
 
   // --- RTT and RTO ------------------------------------------------------------------------------------------------
   uint32_t mdev_us = 0;

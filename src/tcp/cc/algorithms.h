@@ -11,5 +11,6 @@ extern const Algorithm kDctcp;
 extern const Algorithm kDctcpReno;  // what it becomes without ECN; nobody can ask for it
 extern const Algorithm kVegas;
 extern const Algorithm kWestwood;
+extern const Algorithm kBbr;
 
 }  // namespace leat::tcp::cc

@@ -5,7 +5,7 @@ namespace leat::tcp::cc {
 namespace {
 
 // The last ones have no name that a user could ask for: what others become.
-constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic, &kDctcp, &kVegas, &kWestwood, &kDctcpReno};
+constexpr const Algorithm* kAlgorithms[] = {&kReno, &kCubic, &kDctcp, &kVegas, &kWestwood, &kBbr, &kDctcpReno};
 constexpr size_t kHidden = 1;
 
 }  // namespace
