@@ -35,6 +35,11 @@ void Host::run() {
   if (poller_->dispatch().value_or(0) > 0) is_touched_ = true;
 }
 
+void Host::forget_connections() {
+  (void)diag::destroy_sockets(*stack_, [](const diag::SocketRow&) { return true; });
+  stack_->poll(clock_.reading());
+}
+
 std::string Host::objects_left() const {
   std::string left;
   for (const diag::SlabRow& row : diag::slabs(*stack_)) {

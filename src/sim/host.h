@@ -33,6 +33,7 @@ class Host {
   void run();
   // An application was changed from outside (by a timer of its own): it is to be looked at.
   void touch() { is_touched_ = true; }
+  void forget_connections();  // as if the power failed: without a word to the peer that would still arrive
 
   // Sockets, requests, time-waits, packets: what is in use, by name; empty when nothing is.
   std::string objects_left() const;

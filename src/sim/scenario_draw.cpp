@@ -55,6 +55,7 @@ void draw_stack(Dice& d, Scenario& s) {
   if (d.one_in(4)) s.sysctls.emplace_back("net.ipv4.tcp_ecn", "1");
   // The dice are thrown so often that fifteen losses in a row do come; they are not what is looked for.
   s.sysctls.emplace_back("net.ipv4.tcp_retries2", "100");
+  s.sysctls.emplace_back("net.ipv4.tcp_orphan_retries", "100");
   s.sysctls.emplace_back("net.ipv4.tcp_syn_retries", "60");
   s.sysctls.emplace_back("net.ipv4.tcp_synack_retries", "60");
 }
@@ -120,8 +121,8 @@ Scenario draw_stall(uint64_t number) {
   s.wire.to_left = draw_hard_direction(d, delay);
   const bool is_one_way = d.one_in(2);
   if (is_one_way && d.one_in(3)) draw_ack_path(d, s.wire.to_left);
-  s.bytes[0] = static_cast<uint64_t>(d.spread(1'000, 300'000));
-  s.bytes[1] = is_one_way ? 0 : static_cast<uint64_t>(d.spread(1'000, 300'000));
+  s.bytes[0] = static_cast<uint64_t>(d.spread(1'000, 1'000'000));
+  s.bytes[1] = is_one_way ? 0 : static_cast<uint64_t>(d.spread(1'000, 1'000'000));
   if (d.one_in(4)) s.send_buffer = static_cast<uint32_t>(d.spread(4'608, 100'000));
   if (d.one_in(4)) s.receive_buffer = static_cast<uint32_t>(d.spread(2'304, 100'000));
   if (d.one_in(5))

@@ -26,6 +26,10 @@ StackConfig config_of(const Scenario& s, uint64_t purpose) {
   return c;
 }
 
+uint64_t bad_packets(const ImpairStats& s) {
+  return s.lost + s.queue_drops + s.corrupted;
+}
+
 class Run {
  public:
   explicit Run(const Scenario& s);
@@ -116,6 +120,7 @@ void Run::add_watch(Exchange& from, Exchange& to) {
   o.round_trip = Wire::longest_way(scenario_.wire.to_right, scenario_.wire.mtu) +
                  Wire::longest_way(scenario_.wire.to_left, scenario_.wire.mtu);
   o.pause = scenario_.pace[0].pause + scenario_.pace[1].pause;
+  o.losses = [this] { return bad_packets(wire_->to_right()) + bad_packets(wire_->to_left()); };
   watches_.push_back(std::make_unique<StallWatch>(simulation_.clock(), from, to, o));
 }
 

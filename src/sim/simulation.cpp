@@ -4,10 +4,13 @@
 
 namespace leat::sim {
 
-// Packets cross from stack to stack: all descriptors are closed before the first stack goes.
+// Packets cross from stack to stack, and what one received belongs to the other: no connection, not even an orphan with
+// something in its out-of-order queue, may be left when the first stack goes.
 Simulation::~Simulation() {
   calls_.clear();
   watchers_.clear();
+  for (const auto& host : hosts_)
+    host->forget_connections();
 }
 
 Host& Simulation::add_host(std::string name, const StackConfig& config) {

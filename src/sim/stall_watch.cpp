@@ -35,12 +35,14 @@ void StallWatch::observe() {
   if (!seen.is_busy || !last_.is_busy) {
     begin_gap(seen);
   } else {
-    if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) expired_ += last_.timeout;
+    if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) count_timeout();
+    if (seen.loss_probes > last_.loss_probes) expired_ += last_.timeout;
     repairs_lost_ += seen.lost_retransmissions - last_.lost_retransmissions;
     longest_in_gap_ = std::max(longest_in_gap_, seen.timeout);
     check_gap();
-    if (receiver_.receiver().received() != delivered_) begin_gap(seen);
+    if (seen.progress != last_.progress) begin_gap(seen);
   }
+  wakes_by_ = std::max(wakes_by_, clock_.now() + seen.timeout);
   if (seen.is_busy) check_silence(seen);
   longest_timeout_ = std::max(longest_timeout_, seen.timeout);
   last_ = seen;
@@ -51,37 +53,51 @@ StallWatch::Seen StallWatch::look() {
   tcp::TcpInfo info;
   if (!get_info(sender_.socket(), info)) return seen;
   seen.is_busy = info.unacked != 0 || info.notsent_bytes != 0;
+  seen.progress = receiver_.receiver().received() + info.bytes_acked;
   seen.timeout = Duration::from_us(info.rto);
   if (info.unacked == 0)
     seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestProbe));
+  seen.timeout += Duration::from_us(info.rtt);  // pacing puts the timer off by what a packet has to wait
   seen.timeouts = info.total_rto;
   seen.probes = info.probes;
-  seen.lost_retransmissions = sender_.host().stack().impl().ns.counter(Mib::TcpExtTCPLostRetransmit);
+  const Netns& ns = sender_.host().stack().impl().ns;
+  seen.loss_probes = ns.counter(Mib::TcpExtTCPLossProbes);
+  seen.lost_retransmissions = ns.counter(Mib::TcpExtTCPLostRetransmit);
   return seen;
 }
 
 void StallWatch::begin_gap(const Seen& seen) {
-  delivered_ = receiver_.receiver().received();
   gap_began_ = clock_.now();
   expired_ = {};
-  longest_in_gap_ = seen.timeout;
+  longest_in_gap_ = std::max(seen.timeout, wakes_by_ - clock_.now());
   repairs_lost_ = 0;
+  losses_before_ = options_.losses();
+  late_timeouts_ = 0;
+}
+
+void StallWatch::count_timeout() {
+  constexpr uint64_t kFree = 2;
+  if (expired_ > options_.round_trip + options_.pause) ++late_timeouts_;
+  expired_ += last_.timeout;
+  const uint64_t losses = options_.losses() - losses_before_;
+  if (late_timeouts_ > losses + kFree)
+    fail(std::to_string(late_timeouts_) + " time-outs without a new byte, and the network lost " +
+         std::to_string(losses) + " packets meanwhile");
 }
 
 void StallWatch::check_silence(const Seen& seen) {
   Host& host = sender_.host();
   const Time next = host.next_event();
-  const Duration allowed = seen.timeout + clock_.granularity() * 2 + kSlack;
   if (next == Time::never()) return fail("no timer will ever wake the sender");
-  if (next - clock_.now() > allowed)
+  if (next > wakes_by_ + clock_.granularity() * 2 + kSlack)
     fail("the sender sleeps for " + ms(next - clock_.now()) + " with a time-out of " + ms(seen.timeout));
 }
 
 void StallWatch::check_gap() {
   const Duration gap = clock_.now() - gap_began_;
   longest_gap_ = std::max(longest_gap_, gap);
-  const Duration allowed = expired_ + longest_in_gap_ * static_cast<int64_t>(1 + repairs_lost_) + options_.round_trip +
-                           options_.pause + clock_.granularity() * 8 + kSlack;
+  const Duration allowed = expired_ + longest_in_gap_ * static_cast<int64_t>(1 + repairs_lost_) +
+                           options_.round_trip * 2 + options_.pause + clock_.granularity() * 8 + kSlack;
   if (gap > allowed)
     fail("no new byte for " + ms(gap) + ", the time-outs allow " + ms(allowed) + " (expired " + ms(expired_) +
          ", in force " + ms(longest_in_gap_) + ", lost retransmissions " + std::to_string(repairs_lost_) + ")");
@@ -89,8 +105,8 @@ void StallWatch::check_gap() {
 
 void StallWatch::fail(const std::string& what) {
   if (failure_.empty())
-    failure_ = sender_.host().name() + " to " + receiver_.host().name() + " after " + std::to_string(delivered_) +
-               " bytes: " + what;
+    failure_ = sender_.host().name() + " to " + receiver_.host().name() + " after " +
+               std::to_string(receiver_.receiver().received()) + " bytes: " + what;
 }
 
 }  // namespace leat::sim
