@@ -190,7 +190,7 @@ Result<size_t> Tcp::receive(TcpSock& s, std::span<const iovec> into, int flags, 
   if (info != nullptr) {
     info->has_inq = s.options->inq;
     info->inq = c.rcv_nxt - c.copied_seq;
-    if (c.sock_done && info->inq != 0 && c.receive_queue.is_empty()) info->inq = 0;
+    if (info->inq == 0 && c.sock_done) info->inq = 1;  // the end of the stream is worth another read
   }
   if (copied != 0 || wanted == 0) return copied;
   return no_data(c);

@@ -412,6 +412,55 @@ TEST(SockOpt, TheSynIsSavedAndReadOnce) {
   EXPECT_EQ(*l.tcp.get_option(s, kOptSavedSyn, out), 0u);
 }
 
+TEST(SockOpt, InqTellsWhatIsLeftAndOneMoreForTheEndOfTheStream) {
+  Loop l;
+  Pair p(l);
+  EXPECT_EQ(l.send(p.client, 300), 300u);
+  l.run();
+  char bytes[1000];
+  const auto read = [&](size_t n) {
+    const iovec v{bytes, n};
+    ReceiveInfo info;
+    (void)l.tcp.receive(p.server, {&v, 1}, 0, &info);
+    return info;
+  };
+  EXPECT_FALSE(read(100).has_inq);
+  EXPECT_EQ(l.set(p.server, kOptInq, 1), 0);
+  ReceiveInfo info = read(100);
+  EXPECT_TRUE(info.has_inq);
+  EXPECT_EQ(info.inq, 100u);
+  EXPECT_EQ(read(100).inq, 0u);
+  EXPECT_EQ(l.send(p.client, 50), 50u);
+  EXPECT_EQ(error_of(l.tcp.shutdown(p.client, SHUT_WR)), 0);
+  l.run();
+  EXPECT_EQ(read(50).inq, 1u);
+  EXPECT_EQ(read(50).inq, 1u);
+}
+
+class EachAlgorithm : public testing::TestWithParam<const char*> {};
+TEST_P(EachAlgorithm, CarriesAMegabyte) {
+  Loop l;
+  TcpSock& listening = l.listener(80);
+  EXPECT_EQ(l.set_text(listening, kOptCongestion, GetParam()), 0);
+  TcpSock& client = l.socket();
+  EXPECT_EQ(l.set_text(client, kOptCongestion, GetParam()), 0);
+  EXPECT_EQ(error_of(l.tcp.connect(client, IpAddress::from_v4(0x7f000001), 80)), EINPROGRESS);
+  l.run();
+  TcpSock& server = l.accept(listening);
+  EXPECT_EQ(l.get_text(client, kOptCongestion), GetParam());
+  EXPECT_EQ(l.get_text(server, kOptCongestion), GetParam());
+  size_t sent = 0, received = 0;
+  for (int i = 0; i < 20'000 && received < 1'000'000; ++i) {
+    if (sent < 1'000'000) sent += l.send(client, std::min<size_t>(20'000, 1'000'000 - sent));
+    l.advance(Duration::from_us(200));
+    received += l.receive(server, 100'000);
+  }
+  EXPECT_EQ(received, 1'000'000u);
+  EXPECT_EQ(l.ns.counter(Mib::TcpRetransSegs), 0u);
+}
+INSTANTIATE_TEST_SUITE_P(All, EachAlgorithm,
+                         testing::Values("reno", "cubic", "dctcp", "vegas", "westwood", "bbr"));
+
 // ---- ioctl ----
 
 TEST(TcpIoctl, CountsWhatWaitsToBeReadAndToBeAcknowledged) {
