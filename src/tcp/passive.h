@@ -1,4 +1,4 @@
-// Between the files of the passive open: listen.cpp, request.cpp, child.cpp, syncookie.cpp.
+// Between the files of the passive open: listen.cpp, request.cpp, synack.cpp, child.cpp, syncookie.cpp.
 //
 // A listener's lock guards its requests and its queues. Order of locks: listener, its queue_lock, child.
 #pragma once
@@ -33,6 +33,14 @@ Result<ip::Route> route_of(Tcp& tcp, const TcpSock& listener, const Request& r);
 // rcv_wnd, window clamp, scale: what the SYN-ACK offers (tcp_openreq_init_rwin). r.advmss is set.
 void select_request_window(Tcp& tcp, TcpSock& listener, Request& r, const ip::Route& route, uint32_t mss);
 void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Segment& seg, Seq time_wait_isn);
+
+// --- synack.cpp ---
+Duration request_timeout(const Tcp& tcp, const TcpSock& listener, const Request& r);  // from now to the next SYN-ACK
+void arm_request(Tcp& tcp, TcpSock& listener, Request& r);
+uint32_t synack_window(const Request& r);
+bool resend_synack(Tcp& tcp, TcpSock& listener, Request& r);
+void send_request_ack(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg);
+uint32_t defer_timeouts(const Tcp& tcp, const TcpSock& listener);  // TCP_DEFER_ACCEPT in time-outs of the SYN-ACK
 
 // --- child.cpp ---
 // The connection of a finished handshake, in the request's place in ehash and in the accept queue: locked, with a
