@@ -188,6 +188,9 @@ void Fetch::receive() {
 
 void Fetch::parse(std::string_view bytes) {
   const size_t n = http_parser_execute(&parser_, &settings_, bytes.data(), bytes.size());
+  if (bytes.empty() && !is_complete_ && error_.empty()) {
+    return fail(fmt::format("{}: the answer ended after {} bytes", url_.target, received_));
+  }
   if (is_complete_ || !error_.empty() || n == bytes.size()) return;
   fail(to_.to_string() + " does not speak HTTP: " + http_errno_description(HTTP_PARSER_ERRNO(&parser_)));
 }

@@ -83,8 +83,9 @@ std::string extended_fields(const SocketRow& row) {
   const bool is_unconnected = row.state == State::kListen || row.state == State::kClose;
   if (row.family == Family::kIpv6 && is_unconnected) text += fmt::format(" v6only:{}", row.v6only ? 1 : 0);
   if (row.has_details) {
-    text += fmt::format(" {}-{}", (row.shutdown & inet::kSendShutdown) == 0 ? '<' : '-',
-                        (row.shutdown & inet::kRcvShutdown) == 0 ? '>' : '-');
+    // As iproute2 draws it: '<' while receiving is open, '>' while sending is.
+    text += fmt::format(" {}-{}", (row.shutdown & inet::kRcvShutdown) == 0 ? '<' : '-',
+                        (row.shutdown & inet::kSendShutdown) == 0 ? '>' : '-');
   }
   return text;
 }

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from . import capture, device, files
+from . import capture, device, files, state
 from .isolate import Failure, Skipped
 from .programs import Program, wait_until
 
@@ -148,11 +148,35 @@ class Test:
         """ss, nstat, sysctl: asks a leat that was started with control=...; its standard output."""
         return self.run_checked(self.leat_path, verb, "--control", self.dir / control, *arguments, expect=expect)
 
-    def leat_serve(self, directory, port=80, **options):
+    def leat_serve(self, directory, *arguments, port=80, **options):
         """`leat serve DIRECTORY`, ready when it accepts a connection."""
         address = options.get("address", (f"{LEAT4}/24",))[0].split("/")[0]
         extra = () if port == 80 else ("--port", port)
-        return self.leat("serve", directory, *extra, ready=lambda: self.accepts(address, port), **options)
+        return self.leat("serve", directory, *arguments, *extra, ready=lambda: self.accepts(address, port), **options)
+
+    def leat_slabs(self, **options):
+        return state.slabs(self.leat_ask("proc", "slabinfo", **options))
+
+    def leat_counters(self, **options):
+        """{"TcpPassiveOpens": 5, "TcpExtTCPTimeouts": 0, …}"""
+        return state.counters(self.leat_ask("proc", "net/snmp", "net/netstat", **options))
+
+    def leat_sockstat(self, **options):
+        return state.sockstat(self.leat_ask("proc", "net/sockstat", **options))
+
+    def check_nothing_left(self, timeout=10.0, listeners=1, **options):
+        """Waits until the running leat has no object of a connection any more, time-waits included."""
+        said = ""
+
+        def is_empty():
+            nonlocal said
+            said = state.left_over(self.leat_ask("proc", "slabinfo", **options), listeners)
+            return not said
+
+        try:
+            wait_until(is_empty, timeout, "the end of all connections")
+        except Failure:
+            raise Failure(f"left after {timeout} s: {said}") from None
 
     # --- the kernel's side ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,551 @@
+// How connections begin: passive, active and simultaneous opens, to oneself, and what a SYN is answered with
+// (RFC 9293 §3.5, §3.10.7.1 to .4).
+#include "segment/harness.h"
+
+namespace leat::segment {
+namespace {
+
+struct OpenTest : SegmentTest {
+  std::vector<Peer*> many(int n) {
+    std::vector<Peer*> peers;
+    for (int i = 0; i < n; ++i)
+      peers.push_back(&new_peer(static_cast<uint16_t>(6000 + i)));
+    return peers;
+  }
+};
+LEAT_BOTH_FAMILIES(OpenTest);
+
+// ---- passive ----
+
+TEST_P(OpenTest, ThreeSegmentsOpenAConnectionPassively) {
+  listen();
+  EXPECT_EQ(state(), State::kClose);
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1).mss(is_v6() ? 1440 : 1460).win(is_v6() ? 64800 : 64240).sack_ok());
+  EXPECT_EQ(requests(), 1u);
+  EXPECT_EQ(connections(), 1u);  // the listener's own
+  EXPECT_EQ(state(), State::kSynRecv);
+  EXPECT_FALSE(can_accept());
+  peer.send(Seg(".", 1, 1));
+  EXPECT_EQ(state(), State::kEstablished);
+  EXPECT_EQ(requests(), 0u);
+  const int fd = accept();
+  EXPECT_EQ(info(fd).state, uint8_t(State::kEstablished));
+  EXPECT_EQ(counter("TcpPassiveOpens"), 1u);
+  EXPECT_EQ(counter("TcpCurrEstab"), 1u);
+}
+
+TEST_P(OpenTest, BothEndsSequenceNumbersBeginJustBelowTheWrap) {
+  establish();
+  EXPECT_EQ(*peer.host_iss, kHostIss);
+  EXPECT_EQ(peer.isn, 0xffffff00u);
+}
+
+TEST_P(OpenTest, ASynAckOffersOnlyWhatTheSynOffered) {
+  listen();
+  Peer& bare = new_peer(5001);
+  bare.send(Seg("S", 0));
+  Seg s = bare.expect(Seg("S.", 0, 1));
+  EXPECT_FALSE(s.sack_permitted || s.has_ts || s.wscale);
+  Peer& full = new_peer(5002);
+  full.wscale = 7;
+  full.timestamps = true;
+  full.syn();
+  s = full.expect(Seg("S.", 0, 1).ws(10).sack_ok());
+  EXPECT_TRUE(s.has_ts);
+  EXPECT_EQ(s.tsecr, full.clock());
+  EXPECT_EQ(s.window, is_v6() ? 64260 : 65160);
+}
+
+TEST_P(OpenTest, APeerWithoutAnMssOptionGetsSegmentsOfTheDefaultSize) {
+  listen();
+  peer.send(Seg("S", 0));
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg(".", 1, 1));
+  EXPECT_EQ(info(accept()).snd_mss, is_v6() ? 1220u : 536u);
+}
+
+TEST_P(OpenTest, TheSynAckIsSentAgainAfterOneThreeSevenFifteenAndThirtyOneSeconds) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  for (const int s : {1, 2, 4, 8, 16})
+    peer.expect_after(Duration::from_s(s), Seg("S.", 0, 1));
+  EXPECT_EQ(requests(), 1u);
+  peer.expect_nothing_for(Duration::from_s(32));
+  EXPECT_EQ(requests(), 0u);
+  EXPECT_EQ(counter("TcpExtTCPSynRetrans"), 5u);
+  peer.send(Seg(".", 1, 1));
+  peer.expect(Seg("R", 1));
+}
+
+TEST_P(OpenTest, ASynThatComesAgainIsAnsweredAgainButNotMoreThanTwiceASecond) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.syn();
+  peer.expect_nothing();
+  EXPECT_EQ(counter("TcpExtTCPACKSkippedSynRecv"), 1u);
+  advance(Duration::from_ms(500));
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  EXPECT_EQ(requests(), 1u);
+}
+
+TEST_P(OpenTest, TheThirdSegmentMayBringDataAndTheFin) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("FP.", 1, 1, 100));
+  const int fd = accept();
+  advance(Duration::from_ms(200));
+  peer.expect(Seg(".", 1, 102));
+  EXPECT_EQ(read(fd), stream(1, 100));
+  EXPECT_EQ(read_error(fd), -1);
+  EXPECT_EQ(state(), State::kCloseWait);
+}
+
+TEST_P(OpenTest, DataOfTheSynIsLeftToBeSentAgain) {
+  listen();
+  peer.send(Seg("S", 0, 0, 50).mss(1000));
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("P.", 1, 1, 50));
+  const int fd = accept();
+  peer.expect(Seg(".", 1, 51));
+  EXPECT_EQ(read(fd), stream(1, 50));
+}
+
+// ---- half open ----
+
+TEST_P(OpenTest, AResetInTheWindowEndsAHalfOpenConnection) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("R", 70000));
+  EXPECT_EQ(requests(), 1u);
+  peer.send(Seg("R", 1));
+  EXPECT_EQ(requests(), 0u);
+  EXPECT_EQ(counter("TcpAttemptFails"), 1u);
+  EXPECT_EQ(counter("TcpExtEmbryonicRsts"), 1u);
+  peer.expect_nothing();
+}
+
+TEST_P(OpenTest, AnAckOfSomethingElseIsResetAndTheHalfOpenConnectionStays) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg(".", 1, 2));
+  peer.expect(Seg("R", 2));
+  peer.send(Seg(".", 1, 0));
+  peer.expect(Seg("R", 0));
+  EXPECT_EQ(requests(), 1u);
+  peer.send(Seg(".", 1, 1));
+  accept();
+}
+
+TEST_P(OpenTest, ASegmentBeyondTheWindowOfAHalfOpenConnectionIsAcknowledged) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg(".", 70000, 1, 10));
+  peer.expect(Seg(".", 1, 1));
+  EXPECT_EQ(requests(), 1u);
+}
+
+TEST_P(OpenTest, AnotherSynInTheWindowResetsTheHalfOpenConnection) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("S", 100).mss(1000));
+  peer.expect(Seg("R.", 0 - *peer.host_iss, 101));  // it acknowledged nothing, so the number is 0
+  EXPECT_EQ(requests(), 0u);
+}
+
+TEST_P(OpenTest, ASegmentWithoutAckDoesNotOpen) {
+  listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("P", 1, 0, 10));
+  peer.expect_nothing();
+  EXPECT_EQ(requests(), 1u);
+  EXPECT_FALSE(can_accept());
+}
+
+TEST_P(OpenTest, ClosingTheListenerForgetsTheHalfOpenAndResetsTheUnaccepted) {
+  const int listener = listen();
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  Peer& done = new_peer(5001);
+  done.syn();
+  done.expect(Seg("S.", 0, 1));
+  done.send(Seg(".", 1, 1));
+  close(listener);
+  EXPECT_EQ(requests(), 0u);
+  done.expect(Seg("R.", 1, 1));
+  peer.expect_nothing();
+  peer.send(Seg(".", 1, 1));
+  peer.expect(Seg("R", 1));
+}
+
+// ---- nobody, or a listener, is asked ----
+
+TEST_P(OpenTest, AClosedPortAnswersWithAResetThatTheSenderMustBelieve) {
+  peer.send(Seg("S", 0));
+  peer.expect(Seg("R.", 0, 1));
+  peer.send(Seg(".", 1, 1000));
+  peer.expect(Seg("R", 1000));
+  peer.send(Seg("P", 1, 0, 10));
+  peer.expect(Seg("R.", 0, 11));
+  peer.send(Seg("R", 1));
+  peer.send(Seg("R.", 1, 1));
+  peer.expect_nothing();
+  EXPECT_EQ(counter("TcpOutRsts"), 3u);
+}
+
+TEST_P(OpenTest, AListenerTakesNothingButASyn) {
+  listen();
+  peer.send(Seg("R", 0));
+  peer.send(Seg("R.", 0, 5));
+  peer.send(Seg("SF", 0));
+  peer.send(Seg("SR", 0));
+  peer.send(Seg("", 0));
+  peer.send(Seg("F", 0));
+  peer.expect_nothing();
+  peer.send(Seg(".", 0, 77));
+  peer.expect(Seg("R", 77));
+  peer.send(Seg("S.", 0, 78));
+  peer.expect(Seg("R", 78));
+  EXPECT_EQ(requests(), 0u);
+}
+
+// ---- limits ----
+
+struct BacklogTest : OpenTest {
+  // A listener with room for two, which are there, and a third whose SYN was answered before.
+  std::vector<Peer*> overfull() {
+    listen(1);
+    auto peers = many(3);
+    for (Peer* p : {peers[0], peers[1], peers[2]}) {
+      p->syn();
+      p->expect(Seg("S.", 0, 1));
+      if (p == peers[0]) p->send(Seg(".", 1, 1));
+    }
+    peers[1]->send(Seg(".", 1, 1));
+    EXPECT_EQ(requests(), 1u);
+    EXPECT_EQ(counter("TcpExtListenOverflows"), 0u);
+    peers[2]->send(Seg(".", 1, 1));
+    EXPECT_EQ(counter("TcpExtListenOverflows"), 1u);
+    EXPECT_EQ(counter("TcpExtListenDrops"), 1u);
+    return peers;
+  }
+};
+LEAT_BOTH_FAMILIES(BacklogTest);
+
+TEST_P(BacklogTest, AFullAcceptQueueTakesNoMoreConnections) {
+  auto peers = overfull();
+  peers[2]->expect_nothing();
+  Peer& late = new_peer(7000);
+  late.syn();
+  late.expect_nothing();
+  EXPECT_EQ(counter("TcpExtListenOverflows"), 2u);
+  accept();
+  accept();
+  EXPECT_FALSE(can_accept());
+}
+
+TEST_P(BacklogTest, AnAckThatFoundTheQueueFullIsAskedForAgain) {
+  auto peers = overfull();
+  accept();
+  peers[2]->expect_after(Duration::from_s(1), Seg("S.", 0, 1));
+  peers[2]->send(Seg(".", 1, 1));
+  accept();
+  accept();
+}
+
+TEST_P(BacklogTest, AnOverflowIsResetWhenTheSysctlSaysSo) {
+  ASSERT_TRUE(sysctl("net.ipv4.tcp_abort_on_overflow", "1"));
+  auto peers = overfull();
+  peers[2]->expect(Seg("R", 1));
+  EXPECT_EQ(requests(), 0u);
+}
+
+// Open: not judged yet whether this expectation or leat is wrong.
+TEST_P(OpenTest, AFloodOfSynsIsAnsweredWithCookiesAndTakesNoMemory) {
+  const int listener = listen(1);
+  auto peers = many(1000);
+  for (Peer* p : peers) {
+    p->syn();
+    p->expect(Seg("S.", 0, 1));
+  }
+  EXPECT_EQ(requests(), 2u);
+  EXPECT_EQ(packets(), 0u);
+  EXPECT_EQ(counter("TcpExtSyncookiesSent"), 998u);
+  EXPECT_EQ(counter("TcpExtTCPReqQFullDoCookies"), 998u);
+  Peer& guest = *peers[500];
+  guest.send(Seg("P.", 1, 1, 100));
+  EXPECT_EQ(counter("TcpExtSyncookiesRecv"), 1u);
+  guest.expect(Seg(".", 1, 101));
+  const int fd = accept(listener);
+  EXPECT_EQ(read(fd), stream(1, 100));
+  EXPECT_LE(info(fd).snd_mss, 1000u);  // what the cookie remembers of it, rounded down
+  for (Peer* p : peers)
+    p->drain();
+}
+
+TEST_P(OpenTest, AWrongCookieOpensNothing) {
+  listen(0);
+  auto peers = many(3);
+  for (Peer* p : peers)
+    p->syn(), p->expect(Seg("S.", 0, 1));
+  peers[2]->send(Seg(".", 1, 0x1000001));
+  peers[2]->expect(Seg("R", 0x1000001));
+  EXPECT_EQ(counter("TcpExtSyncookiesFailed"), 1u);
+  EXPECT_FALSE(can_accept());
+}
+
+TEST_P(OpenTest, WithoutCookiesAFullSynQueueDrops) {
+  ASSERT_TRUE(sysctl("net.ipv4.tcp_syncookies", "0"));
+  listen(1);
+  auto peers = many(10);
+  for (Peer* p : peers)
+    p->syn();
+  EXPECT_EQ(requests(), 2u);
+  EXPECT_EQ(counter("TcpExtTCPReqQFullDrop"), 8u);
+  for (Peer* p : peers)
+    p->drain();
+}
+
+TEST_P(OpenTest, DeferAcceptWaitsForData) {
+  const int listener = listen();
+  set(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg(".", 1, 1));
+  EXPECT_FALSE(can_accept());
+  EXPECT_EQ(counter("TcpExtTCPDeferAcceptDrop"), 1u);
+  peer.send(Seg("P.", 1, 1, 10));
+  EXPECT_TRUE(can_accept());
+  const int fd = accept();
+  peer.expect(Seg(".", 1, 11));
+  EXPECT_EQ(read(fd), stream(1, 10));
+}
+
+// ---- active ----
+
+TEST_P(OpenTest, ThreeSegmentsOpenAConnectionActively) {
+  const int fd = connect_to(peer);
+  const Seg syn = peer.expect(Seg("S", 0).mss(is_v6() ? 1440 : 1460).ws(10).sack_ok().win(is_v6() ? 64800 : 64240));
+  EXPECT_TRUE(syn.has_ts);
+  EXPECT_EQ(syn.tsecr, 0u);
+  EXPECT_EQ(state(), State::kSynSent);
+  EXPECT_EQ(events(fd) & (POLLOUT | POLLIN), 0);
+  peer.synack();
+  peer.expect(Seg(".", 1, 1).no_ts());
+  EXPECT_EQ(state(), State::kEstablished);
+  EXPECT_EQ(events(fd) & (POLLOUT | POLLHUP), POLLOUT);
+  EXPECT_EQ(error(fd), 0);
+  EXPECT_EQ(counter("TcpActiveOpens"), 1u);
+}
+
+// Four time-outs of a second each (tcp_syn_linear_timeouts), then doubling; ten SYNs again in all.
+TEST_P(OpenTest, ASynIsSentAgainEverySecondThenEverLaterAndGivenUpAfter131Seconds) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  for (const int s : {1, 1, 1, 1, 1, 2, 4, 8, 16, 32})
+    peer.expect_after(Duration::from_s(s), Seg("S", 0));
+  peer.expect_nothing_for(Duration::from_ms(63900));
+  EXPECT_EQ(state(), State::kSynSent);
+  peer.expect_nothing_for(Duration::from_ms(200));
+  EXPECT_EQ(state(), State::kClose);
+  EXPECT_EQ(error(fd), ETIMEDOUT);
+  EXPECT_EQ(counter("TcpAttemptFails"), 1u);
+}
+
+TEST_P(OpenTest, TcpSynCntBoundsTheSyns) {
+  const int fd = socket();
+  set(fd, IPPROTO_TCP, TCP_SYNCNT, 1);
+  ASSERT_TRUE(sysctl("net.ipv4.tcp_syn_linear_timeouts", "0"));
+  connect_to(peer, fd);
+  peer.expect(Seg("S", 0));
+  peer.expect_after(Duration::from_s(1), Seg("S", 0));
+  peer.expect_nothing_for(Duration::from_ms(2100));
+  EXPECT_EQ(error(fd), ETIMEDOUT);
+}
+
+TEST_P(OpenTest, AResetThatAcknowledgesTheSynRefusesTheConnection) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.send(Seg("R", 0));      // acknowledges nothing
+  peer.send(Seg("R.", 0, 2));  // acknowledges what was not sent
+  peer.send(Seg("R.", 0, 0));
+  EXPECT_EQ(state(), State::kSynSent);
+  peer.expect_nothing();
+  peer.send(Seg("R.", 0, 1));
+  EXPECT_EQ(state(), State::kClose);
+  EXPECT_EQ(error(fd), ECONNREFUSED);
+  EXPECT_EQ(events(fd) & POLLHUP, POLLHUP);
+}
+
+// RFC 9293 §3.5.1, figure 8: the other end still has the old connection.
+TEST_P(OpenTest, AnAckOfAnOlderConnectionIsResetAndTheSynSentAgainAtOnce) {
+  connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.send(Seg(".", 300, 100));
+  peer.expect(Seg("R", 100));
+  peer.expect_after(Duration::from_ms(2), Seg("S", 0));
+  EXPECT_EQ(state(), State::kSynSent);
+  peer.synack();
+  peer.expect(Seg(".", 1, 1));
+}
+
+TEST_P(OpenTest, InSynSentNothingButASynCounts) {
+  connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.send(Seg(".", 1, 1));
+  peer.send(Seg("F.", 1, 1));
+  peer.send(Seg("P", 1, 0, 10));
+  peer.expect_nothing();
+  EXPECT_EQ(state(), State::kSynSent);
+}
+
+TEST_P(OpenTest, DataOfTheSynAckIsLeftToBeSentAgain) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.send(Seg("S.", 0, 1, 20).mss(1000));
+  peer.expect(Seg(".", 1, 1));
+  peer.send(Seg("P.", 1, 1, 20));
+  peer.expect(Seg(".", 1, 21));
+  EXPECT_EQ(read(fd), stream(1, 20));
+}
+
+TEST_P(OpenTest, ASynAckWithATimestampThatWeDidNotSendIsRefused) {
+  connect_to(peer);
+  const Seg syn = peer.expect(Seg("S", 0));
+  peer.send(Seg("S.", 0, 1).mss(1000).ts(7, syn.tsval + 1000));
+  peer.expect(Seg("R", 1));
+  EXPECT_EQ(counter("TcpExtPAWSActive"), 1u);
+  peer.expect_after(Duration::from_s(1), Seg("S", 0));
+  peer.send(Seg("S.", 0, 1).mss(1000).ts(7, syn.tsval));
+  peer.expect(Seg(".", 1, 1));
+}
+
+TEST_P(OpenTest, ASynAckThatComesAgainIsAcknowledgedAgain) {
+  establish_active();
+  peer.synack();
+  peer.expect(Seg(".", 1, 1));
+  EXPECT_EQ(state(), State::kEstablished);
+  EXPECT_EQ(counter("TcpExtTCPSYNChallenge"), 1u);
+}
+
+TEST_P(OpenTest, ClosingInSynSentSaysNothing) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  close(fd);
+  peer.expect_nothing_for(Duration::from_s(5));
+  EXPECT_EQ(state(), State::kClose);
+  peer.synack();
+  peer.expect(Seg("R", 1));
+}
+
+TEST_P(OpenTest, ShutdownInSynSentGivesUp) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  shutdown(fd, SHUT_WR);
+  EXPECT_EQ(state(), State::kClose);
+  peer.expect_nothing_for(Duration::from_s(5));
+}
+
+// ---- both at once ----
+
+TEST_P(OpenTest, CrossedSynsOpenOneConnection) {
+  const int fd = connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  EXPECT_EQ(state(), State::kSynRecv);
+  peer.send(Seg(".", 1, 1));
+  EXPECT_EQ(state(), State::kEstablished);
+  peer.expect_nothing();
+  EXPECT_EQ(write(fd, 100), 100u);
+  peer.expect(Seg("P.", 1, 1, 100));
+  peer.send(Seg("P.", 1, 101, 100));
+  EXPECT_EQ(read(fd), stream(1, 100));
+  peer.drain();
+}
+
+TEST_P(OpenTest, CrossedSynsMayBeAnsweredWithASynAck) {
+  connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.send(Seg("S.", 0, 1).mss(1000).sack_ok());
+  EXPECT_EQ(state(), State::kEstablished);
+  peer.expect(Seg(".", 1, 1).sack({{0, 1}}));  // the SYN has come twice
+}
+
+TEST_P(OpenTest, TheSynAckOfCrossedSynsIsSentAgain) {
+  connect_to(peer);
+  peer.expect(Seg("S", 0));
+  peer.syn();
+  peer.expect(Seg("S.", 0, 1));
+  peer.expect_after(Duration::from_s(1), Seg("S.", 0, 1));
+  peer.syn();
+  EXPECT_EQ(state(), State::kSynRecv);
+  peer.drain();
+}
+
+TEST_P(OpenTest, InSynRecvAnAckOfSomethingElseIsReset) {
+  reach(State::kSynRecv);
+  peer.send(Seg(".", 1, 2));
+  peer.expect(Seg("R", 2));
+  EXPECT_EQ(state(), State::kSynRecv);
+}
+
+TEST_P(OpenTest, ClosingInSynRecvSendsAFin) {
+  const int fd = reach(State::kSynRecv);
+  close(fd);
+  peer.drain();
+  EXPECT_EQ(state(), State::kFinWait1);
+  peer.send(Seg(".", 1, 1));
+  peer.send(Seg(".", 1, 2));
+  peer.drain();
+  EXPECT_EQ(state(), State::kFinWait2);
+}
+
+// ---- with oneself ----
+
+TEST_P(OpenTest, ASocketMayConnectToItself) {
+  const int fd = socket();
+  const Endpoint me = host_endpoint(7777);
+  ASSERT_TRUE(stack().bind(fd, me.data(), me.length()));
+  ASSERT_EQ(stack().connect(fd, me.data(), me.length()).error(), Errno{EINPROGRESS});
+  settle();
+  EXPECT_EQ(error(fd), 0);
+  EXPECT_EQ(info(fd).state, uint8_t(State::kEstablished));
+  EXPECT_EQ(write(fd, 5000), 5000u);
+  EXPECT_EQ(read(fd), stream(1, 5000));
+  shutdown(fd, SHUT_WR);
+  advance(Duration::from_s(1));
+  EXPECT_EQ(read_error(fd), -1);
+}
+
+TEST_P(OpenTest, TwoSocketsMayConnectToEachOther) {
+  const int a = socket(), b = socket();
+  const Endpoint left = host_endpoint(7001), right = host_endpoint(7002);
+  ASSERT_TRUE(stack().bind(a, left.data(), left.length()));
+  ASSERT_TRUE(stack().bind(b, right.data(), right.length()));
+  ASSERT_EQ(stack().connect(a, right.data(), right.length()).error(), Errno{EINPROGRESS});
+  ASSERT_EQ(stack().connect(b, left.data(), left.length()).error(), Errno{EINPROGRESS});
+  settle();
+  EXPECT_EQ(info(a).state, uint8_t(State::kEstablished));
+  EXPECT_EQ(info(b).state, uint8_t(State::kEstablished));
+  EXPECT_EQ(write(a, 3000), 3000u);
+  EXPECT_EQ(read(b), stream(1, 3000));
+  EXPECT_EQ(write(b, 2000), 2000u);
+  EXPECT_EQ(read(a), stream(1, 2000));
+}
+
+}  // namespace
+}  // namespace leat::segment
