@@ -363,9 +363,10 @@ size_t DormantSlabs::trim() {
   return n;
 }
 
+// Only with a file: what waits in an accept queue is linked there by its Conn, under the listener's lock, not ours.
 bool may_sleep(const Conn& c) {
   const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 &&
-                        c.sk.error == 0 && c.sk.soft_error == 0 && !c.orphan && !c.in_accept_queue.is_linked() &&
+                        c.sk.error == 0 && c.sk.soft_error == 0 && !c.orphan && c.sk.events != nullptr &&
                         c.saved_syn == nullptr && !c.repair && !c.defer_connect;
   const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
                        c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack &&

@@ -178,6 +178,70 @@ TEST_F(WorkerTest, TcpBlocksFromAcceptToTheLastByte) {
   server.join();
 }
 
+TEST_F(WorkerTest, ConnectionsComeAndGoOnManyThreads) {
+  constexpr int kClients = 3;
+  constexpr int kEach = 60;
+  Socket listener = Socket::listen(*stack, "127.0.0.1", 80).value();
+  std::atomic<int> served = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      while (auto s = listener.accept()) {
+        uint8_t buffer[64];
+        const auto n = s->read(buffer);
+        if (!n || *n == 0) break;  // the last client says nothing
+        EXPECT_TRUE(s->write(std::span<const uint8_t>(buffer, *n)));
+        ++served;
+      }
+    });
+  }
+  std::vector<std::thread> clients;
+  for (int t = 0; t < kClients; ++t) {
+    clients.emplace_back([&] {
+      for (int i = 0; i < kEach; ++i) {
+        Socket s = Socket::connect(*stack, "127.0.0.1", 80).value();
+        ASSERT_TRUE(s.set_option(SOL_SOCKET, SO_KEEPALIVE, 1));
+        ASSERT_EQ(s.write("hello"), 5u);
+        uint8_t buffer[64];
+        ASSERT_EQ(s.read(buffer), 5u);
+        uint8_t one;
+        ASSERT_EQ(s.read({&one, 1}), 0u);
+      }
+    });
+  }
+  for (auto& c : clients)
+    c.join();
+  EXPECT_EQ(served, kClients * kEach);
+  for (size_t i = 0; i < threads.size(); ++i)
+    (void)Socket::connect(*stack, "127.0.0.1", 80).value();
+  for (auto& t : threads)
+    t.join();
+}
+
+TEST_F(WorkerTest, OptionsChangeWhileDataFlows) {
+  Socket server = Socket::bind_udp(*stack, "127.0.0.1", 7000).value();
+  ASSERT_TRUE(server.set_option_value(SOL_SOCKET, SO_RCVTIMEO, timeval{0, 5000}));
+  std::atomic<bool> is_done = false;
+  std::thread reader([&] {
+    uint8_t buffer[16];
+    Endpoint from;
+    while (!is_done)
+      (void)server.receive_from(buffer, from);
+  });
+  std::thread changer([&] {
+    for (int i = 0; i < 500; ++i) {
+      ASSERT_TRUE(server.set_option(IPPROTO_IP, IP_RECVTTL, i % 2));
+      ASSERT_TRUE(server.set_option_value(SOL_SOCKET, SO_RCVTIMEO, timeval{0, 1000 + i}));
+    }
+  });
+  Socket client = Socket::bind_udp(*stack, "127.0.0.1", 0).value();
+  for (int i = 0; i < 500; ++i)
+    ASSERT_TRUE(client.send_to(bytes("x"), Endpoint::parse("127.0.0.1", 7000).value()));
+  changer.join();
+  is_done = true;
+  reader.join();
+}
+
 TEST(WorkerPair, TwoStacksOnTwoWorkersMeetOverAMemoryLink) {
   auto a = Stack::create(config_with_seed(1)).value();
   auto b = Stack::create(config_with_seed(2)).value();
