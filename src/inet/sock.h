@@ -21,8 +21,19 @@ enum class Kind : uint8_t { kConnection, kRequest, kTimeWait, kListener, kUdp };
 
 // Linux's numbers (include/net/tcp_states.h).
 enum class State : uint8_t {
-  kEstablished = 1, kSynSent = 2, kSynRecv = 3, kFinWait1 = 4, kFinWait2 = 5, kTimeWait = 6, kClose = 7,
-  kCloseWait = 8, kLastAck = 9, kListen = 10, kClosing = 11, kNewSynRecv = 12, kBoundInactive = 13
+  kEstablished = 1,
+  kSynSent = 2,
+  kSynRecv = 3,
+  kFinWait1 = 4,
+  kFinWait2 = 5,
+  kTimeWait = 6,
+  kClose = 7,
+  kCloseWait = 8,
+  kLastAck = 9,
+  kListen = 10,
+  kClosing = 11,
+  kNewSynRecv = 12,
+  kBoundInactive = 13
 };
 
 // The identity of a connection, as packets carry it and as hashes eat it. Host order. No padding surprises: hash
@@ -42,22 +53,22 @@ struct FourTuple {
 // only added to and taken from, because a reader who remembers the memory's last life may hold a reference already.
 struct SockCommon {
   using ReadAfterFree = void;  // says so to Slab::create, which then leaves what has no initialiser as it was
-  Reused<uintptr_t> chain;  // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
-  Reused<uint32_t> refs;    // 0: free or dying; a look-up takes a reference only if it is not 0
-  Reused<uint32_t> hash;    // 0: not hashed
+  Reused<uintptr_t> chain;     // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
+  Reused<uint32_t> refs;       // 0: free or dying; a look-up takes a reference only if it is not 0
+  Reused<uint32_t> hash;       // 0: not hashed
   Kind kind = Kind::kConnection;
   Reused<uint8_t> state{7};  // State
   Reused<Family> family;     // of the socket: a v6 socket may hold v4-mapped peers, then addresses are v4
   Reused<uint8_t> v6only;
-  Reused<uint8_t> reuse_address;     // SO_REUSEADDR
-  Reused<uint8_t> reuse_port;        // SO_REUSEPORT
+  Reused<uint8_t> reuse_address;  // SO_REUSEADDR
+  Reused<uint8_t> reuse_port;     // SO_REUSEPORT
   Reused<uint8_t> addresses_are_v6;
-  Reused<uint8_t> v4only;            // a v6 socket bound to ::ffff:0.0.0.0: any address, but IPv4 alone
-  Reused<uint16_t> local_port;       // host order
+  Reused<uint8_t> v4only;       // a v6 socket bound to ::ffff:0.0.0.0: any address, but IPv4 alone
+  Reused<uint16_t> local_port;  // host order
   Reused<uint16_t> remote_port;
-  Reused<uint16_t> bound_ifindex;    // SO_BINDTODEVICE; 0: any
-  Reused<uint16_t> v6_offset;        // bytes from this to {remote, local} of 16 bytes each, a multiple of 8; 0: no room
-  Reused<uint32_t> remote_v4;        // host order
+  Reused<uint16_t> bound_ifindex;  // SO_BINDTODEVICE; 0: any
+  Reused<uint16_t> v6_offset;      // bytes from this to {remote, local} of 16 bytes each, a multiple of 8; 0: no room
+  Reused<uint32_t> remote_v4;      // host order
   Reused<uint32_t> local_v4;
 
   State get_state() const { return static_cast<State>(state.load(std::memory_order_relaxed)); }
@@ -92,7 +103,7 @@ struct SockCommon {
 // What has a local port: connections, listeners, time-waits, UDP sockets. Filled by inet/ports.
 struct BindBucket;
 struct BoundSock : SockCommon {
-  ListNode bind_node;             // in its bucket's list of owners
+  ListNode bind_node;  // in its bucket's list of owners
   BindBucket* bind_bucket = nullptr;
 };
 
@@ -110,49 +121,49 @@ class SockEvents {
 struct SockOptions {
   std::atomic<uint32_t> refs{1};
   uint8_t tos = 0;
-  uint8_t ttl = 0;                 // 0: the namespace's default
+  uint8_t ttl = 0;  // 0: the namespace's default
   uint8_t min_ttl = 0;
-  uint8_t pmtu_discover = 1;       // IP_PMTUDISC_WANT
+  uint8_t pmtu_discover = 1;  // IP_PMTUDISC_WANT
   uint8_t priority = 0;
   bool freebind = false;
   bool transparent = false;
   bool bind_address_no_port = false;
-  bool recv_error = false;         // IP_RECVERR
+  bool recv_error = false;  // IP_RECVERR
   bool broadcast = false;
   bool auto_flow_label = true;
   uint32_t mark = 0;
-  uint16_t local_port_low = 0;     // IP_LOCAL_PORT_RANGE
+  uint16_t local_port_low = 0;  // IP_LOCAL_PORT_RANGE
   uint16_t local_port_high = 0;
   Duration receive_timeout = Duration::infinite();
   Duration send_timeout = Duration::infinite();
   uint64_t max_pacing_rate = ~uint64_t{0};
   int32_t rcvlowat = 1;
-  int32_t linger_s = -1;           // SO_LINGER off
+  int32_t linger_s = -1;  // SO_LINGER off
   bool linger_on = false;
   // TCP
-  uint32_t keepidle_s = 0;         // 0: the sysctl
+  uint32_t keepidle_s = 0;  // 0: the sysctl
   uint32_t keepintvl_s = 0;
   uint8_t keepcnt = 0;
   uint8_t syncnt = 0;
   uint16_t defer_accept_s = 0;
   uint8_t save_syn = 0;
-  int32_t linger2_s = 0;           // 0: tcp_fin_timeout; < 0: none
+  int32_t linger2_s = 0;  // 0: tcp_fin_timeout; < 0: none
   uint32_t user_timeout_ms = 0;
-  uint32_t notsent_lowat = 0;      // 0: the sysctl
+  uint32_t notsent_lowat = 0;  // 0: the sysctl
   uint16_t user_mss = 0;
   uint32_t window_clamp = 0;
-  uint32_t rto_max_ms = 0;         // 0: the sysctl
+  uint32_t rto_max_ms = 0;  // 0: the sysctl
   uint32_t rto_min_us = 0;
   uint32_t delack_max_us = 0;
-  uint8_t congestion = 0;          // index in the registry; 0: the namespace's default
+  uint8_t congestion = 0;  // index in the registry; 0: the namespace's default
   bool thin_linear_timeouts = false;
   bool fastopen_connect = false;
   bool fastopen_no_cookie = false;
-  uint32_t fastopen_queue = 0;     // TCP_FASTOPEN on a listener: 0 off
-  bool inq = false;                // TCP_INQ
+  uint32_t fastopen_queue = 0;  // TCP_FASTOPEN on a listener: 0 off
+  bool inq = false;             // TCP_INQ
   // Ancillary data that recvmsg gives (kRecv*, socket/cmsg.h), kept for read-back where TCP gives none.
   uint32_t receive_flags = 0;
-  bool dont_fragment6 = false;     // IPV6_DONTFRAG
+  bool dont_fragment6 = false;  // IPV6_DONTFRAG
 };
 
 inline constexpr uint8_t kRcvShutdown = 1, kSendShutdown = 2;
@@ -166,16 +177,16 @@ struct Sock : BoundSock {
   uint16_t error = 0;       // sk_err: given to the user once
   uint16_t soft_error = 0;  // sk_err_soft
   std::atomic<Packet*> backlog{nullptr};
-  SockEvents* events = nullptr;      // the file; nullptr once closed (an orphan)
+  SockEvents* events = nullptr;  // the file; nullptr once closed (an orphan)
   SockOptions* options = nullptr;
   int32_t sndbuf = 0;
   int32_t rcvbuf = 0;
   uint32_t cookie = 0;
-  uint8_t shutdown = 0;              // kRcvShutdown | kSendShutdown
-  uint8_t buf_lock = 0;              // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
-  bool keepalive = false;            // SO_KEEPALIVE
+  uint8_t shutdown = 0;    // kRcvShutdown | kSendShutdown
+  uint8_t buf_lock = 0;    // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
+  bool keepalive = false;  // SO_KEEPALIVE
   bool oob_inline = false;
-  uint8_t bind_lock = 0;             // kBindLock*: the user bound it, connect() did not choose it
+  uint8_t bind_lock = 0;  // kBindLock*: the user bound it, connect() did not choose it
   std::atomic<uint32_t> backlog_bytes{0};
 };
 

@@ -45,7 +45,8 @@ SockOptions* own_options(Sock& s) {
 }
 
 OptionsCache::~OptionsCache() {
-  for (SockOptions* o : recent_) put_options(o);
+  for (SockOptions* o : recent_)
+    put_options(o);
 }
 
 void OptionsCache::unify(Sock& s) {

@@ -36,7 +36,9 @@ void set_pacing_rate(Sender& s, uint32_t rate, uint32_t gain) {
   if (b.full_rate_reached || fresh > s.pacing_rate) s.pacing_rate = fresh;
 }
 
-uint32_t min_tso_segs(Sender& s) { return s.pacing_rate < kLowRate ? 1 : 2; }
+uint32_t min_tso_segs(Sender& s) {
+  return s.pacing_rate < kLowRate ? 1 : 2;
+}
 
 // Bandwidth-delay product in segments, rounded up.
 uint32_t delay_product(const Sender& s, uint32_t rate, uint32_t gain) {
@@ -158,7 +160,9 @@ void set_state(Sender& s, CaState fresh) {
   sample_long_term(s, rs);
 }
 
-uint32_t sndbuf_expand(Sender&) { return 3; }
+uint32_t sndbuf_expand(Sender&) {
+  return 3;
+}
 
 size_t get_info(const Sender& s, std::span<uint8_t> out) {
   const auto& b = s.cc.as<Bbr>();

@@ -17,7 +17,7 @@ inline constexpr int kGainBits = 8;
 inline constexpr uint32_t kUnit = 1 << kGainBits;
 inline constexpr uint32_t kHighGain = kUnit * 2885 / 1000 + 1;  // 2/ln 2: the least that doubles a round trip
 inline constexpr uint32_t kDrainGain = kUnit * 1000 / 2885;
-inline constexpr uint32_t kCwndGain = kUnit * 2;                // room for delayed and stretched ACKs
+inline constexpr uint32_t kCwndGain = kUnit * 2;  // room for delayed and stretched ACKs
 inline constexpr uint32_t kMinCwnd = 4;
 inline constexpr uint32_t kCycleLength = 8;
 inline constexpr uint32_t kNoRtt = ~0u;
@@ -30,9 +30,9 @@ struct RateFilterSample {
 };
 
 struct Bbr {
-  uint64_t cycle_us;              // when this phase of kProbeBw began
-  uint64_t ack_epoch_us;          // measures how far ACKs run ahead of the bandwidth
-  RateFilterSample rates[3];      // windowed maximum
+  uint64_t cycle_us;          // when this phase of kProbeBw began
+  uint64_t ack_epoch_us;      // measures how far ACKs run ahead of the bandwidth
+  RateFilterSample rates[3];  // windowed maximum
   uint32_t min_rtt_us;
   uint32_t min_rtt_stamp;         // jiffies
   uint32_t probe_rtt_done_stamp;  // jiffies; 0: not yet small enough
@@ -40,16 +40,16 @@ struct Bbr {
   uint32_t next_round_delivered;  // the round trip is over when what is sent now is delivered
   uint32_t lt_rate;               // long-term: what a policer lets through
   uint32_t lt_last_delivered;
-  uint32_t lt_last_stamp;         // ms
+  uint32_t lt_last_stamp;  // ms
   uint32_t lt_last_lost;
-  uint32_t prior_cwnd;            // before recovery or kProbeRtt
-  uint32_t full_rate;             // the rate that kStartup has to outgrow
+  uint32_t prior_cwnd;  // before recovery or kProbeRtt
+  uint32_t full_rate;   // the rate that kStartup has to outgrow
   uint32_t ack_epoch_acked : 20;
   uint32_t pacing_gain : 12;
   uint16_t extra_acked[2];
   uint16_t cwnd_gain;
   uint8_t lt_round_count;
-  uint8_t full_rate_count : 2;    // round trips without growth
+  uint8_t full_rate_count : 2;  // round trips without growth
   uint8_t cycle_index : 3;
   uint8_t extra_acked_index : 1;
   uint8_t extra_acked_rounds;

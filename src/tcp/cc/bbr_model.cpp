@@ -8,23 +8,26 @@
 namespace leat::tcp::cc::bbr {
 namespace {
 
-constexpr uint32_t kRateRounds = 10;             // window of the maximum
+constexpr uint32_t kRateRounds = 10;  // window of the maximum
 constexpr uint32_t kMinRttWindowMs = 10'000;
 constexpr uint32_t kProbeRttMs = 200;
 constexpr uint32_t kFullRateGrowth = kUnit * 5 / 4;
 constexpr uint8_t kFullRateRounds = 3;
-constexpr uint32_t kPacingGains[kCycleLength] = {kUnit * 5 / 4, kUnit * 3 / 4, kUnit, kUnit, kUnit, kUnit, kUnit, kUnit};
+constexpr uint32_t kPacingGains[kCycleLength] = {kUnit * 5 / 4, kUnit * 3 / 4, kUnit, kUnit,
+                                                 kUnit,         kUnit,         kUnit, kUnit};
 
-constexpr uint32_t kLtRounds = 4;                // shortest interval, and a quarter of the longest
-constexpr uint32_t kLtLoss = 50;                 // lost share of a policed interval, /256
+constexpr uint32_t kLtRounds = 4;  // shortest interval, and a quarter of the longest
+constexpr uint32_t kLtLoss = 50;   // lost share of a policed interval, /256
 constexpr uint32_t kLtAlikeRatio = kUnit / 8;
-constexpr uint64_t kLtAlikeBytes = 4000 / 8;     // a second
+constexpr uint64_t kLtAlikeBytes = 4000 / 8;  // a second
 constexpr uint32_t kLtUseRounds = 48;
 
 constexpr uint32_t kExtraAckedRounds = 5;
 constexpr uint32_t kEpochAckedMost = 0xfffff;
 
-uint32_t ms_of(uint64_t us) { return static_cast<uint32_t>(us / 1000); }
+uint32_t ms_of(uint64_t us) {
+  return static_cast<uint32_t>(us / 1000);
+}
 
 // What will be in flight when the next segment may leave (earliest departure time).
 uint32_t in_flight_at_departure(Sender& s, uint32_t now_in_flight) {

@@ -94,9 +94,9 @@ struct Sender {
   uint64_t delivered_us = 0;            // when `delivered` was last counted up
   uint64_t pacing_rate = ~uint64_t{0};  // bytes a second
   uint64_t max_pacing_rate = ~uint64_t{0};
-  uint64_t wstamp_ns = 0;         // earliest departure of the next packet (pacing)
-  uint64_t clock_cache_ns = 0;    // the time of the event, as mstamp_us, in ns
-  uint8_t pacing_status = 0;  // 0: none, 1: the algorithm or the user needs pacing
+  uint64_t wstamp_ns = 0;       // earliest departure of the next packet (pacing)
+  uint64_t clock_cache_ns = 0;  // the time of the event, as mstamp_us, in ns
+  uint8_t pacing_status = 0;    // 0: none, 1: the algorithm or the user needs pacing
   bool is_cwnd_limited = false;
   bool ecn_ok = false;
   bool ce_changed = false;   // for kEchoesEachCe: kEcnIsCe after kEcnNoCe or the reverse; the pipeline clears it

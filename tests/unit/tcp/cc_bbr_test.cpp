@@ -58,7 +58,8 @@ class BbrTest : public testing::Test {
   // 40 segments a round trip are the path's; the pipe is found full, then drained.
   void reach_probe_bw() {
     s.packets_out = 120;
-    for (uint32_t segs : {10u, 20u, 40u, 40u, 40u, 40u}) round(segs);
+    for (uint32_t segs : {10u, 20u, 40u, 40u, 40u, 40u})
+      round(segs);
     EXPECT_EQ(pacing_gain(), kDrainGain);
     s.packets_out = 40;
     round(40);
@@ -107,7 +108,8 @@ TEST_F(BbrTest, GrowsInStartupByWhatIsDelivered) {
 
 TEST_F(BbrTest, DrainsAfterThreeRoundTripsInWhichTheRateDidNotGrowByAQuarter) {
   s.packets_out = 120;
-  for (uint32_t segs : {10u, 20u, 40u, 49u, 49u}) round(segs);
+  for (uint32_t segs : {10u, 20u, 40u, 49u, 49u})
+    round(segs);
   EXPECT_EQ(pacing_gain(), kStartupGain);
   round(49);
   EXPECT_EQ(pacing_gain(), kDrainGain);
@@ -127,7 +129,8 @@ TEST_F(BbrTest, StaysInStartupWhileTheApplicationIsTheLimit) {
 TEST_F(BbrTest, ProbesTheBandwidthOnceTheQueueIsGoneWithTwiceTheProduct) {
   reach_probe_bw();
   pause();
-  for (int i = 0; i < 40 * 20; ++i) acknowledge_one();
+  for (int i = 0; i < 40 * 20; ++i)
+    acknowledge_one();
   // 2 * 40, three bursts of 3 segments (4 while it probes upwards, and then 2 more), even
   EXPECT_GE(s.snd_cwnd, 90u);
   EXPECT_LE(s.snd_cwnd, 96u);
@@ -135,11 +138,13 @@ TEST_F(BbrTest, ProbesTheBandwidthOnceTheQueueIsGoneWithTwiceTheProduct) {
 
 TEST_F(BbrTest, LeavesRoomForAcksThatComeInClumps) {
   reach_probe_bw();
-  for (int i = 0; i < 20; ++i) round(40);  // a whole window at once: 40 segments more than the rate explains
+  for (int i = 0; i < 20; ++i)
+    round(40);  // a whole window at once: 40 segments more than the rate explains
   EXPECT_GE(s.snd_cwnd, 130u);
   EXPECT_LE(s.snd_cwnd, 136u);
   pause();
-  for (int i = 0; i < 40 * 20; ++i) acknowledge_one();
+  for (int i = 0; i < 40 * 20; ++i)
+    acknowledge_one();
   EXPECT_LE(s.snd_cwnd, 96u);  // forgotten after ten round trips
 }
 
@@ -178,7 +183,8 @@ TEST_F(BbrTest, EndsThePhaseThatDrainsAsSoonAsTheQueueIsGone) {
 TEST_F(BbrTest, RemembersTheLargestRateForTenRoundTrips) {
   reach_probe_bw();
   round(40);
-  for (int i = 0; i < 10; ++i) round(30);
+  for (int i = 0; i < 10; ++i)
+    round(30);
   EXPECT_EQ(bytes_a_second(), 3'999'948u);
   round(30);
   EXPECT_EQ(bytes_a_second(), 2'999'961u);
@@ -211,11 +217,14 @@ TEST_F(BbrTest, IgnoresInvalidSamples) {
 
 TEST_F(BbrTest, ProbesTheRttAfterTenSecondsWithFourSegmentsForTwoHundredMilliseconds) {
   reach_probe_bw();
-  for (int i = 0; i < 20; ++i) round(40);
-  for (int i = 0; i < 965; ++i) round(40, 12'000);
+  for (int i = 0; i < 20; ++i)
+    round(40);
+  for (int i = 0; i < 965; ++i)
+    round(40, 12'000);
   EXPECT_EQ(min_rtt(), 10'000u);
   EXPECT_GT(s.snd_cwnd, 80u);
-  for (int i = 0; i < 30; ++i) round(40, 12'000);
+  for (int i = 0; i < 30; ++i)
+    round(40, 12'000);
   EXPECT_EQ(s.snd_cwnd, 4u);
   EXPECT_EQ(pacing_gain(), 256u);
   EXPECT_EQ(min_rtt(), 12'000u);  // the old one was too old
@@ -223,7 +232,8 @@ TEST_F(BbrTest, ProbesTheRttAfterTenSecondsWithFourSegmentsForTwoHundredMillisec
   s.packets_out = 4;
   RateSample rs = sample(4, 9'000);
   rs.is_app_limited = true;
-  for (int i = 0; i < 21; ++i, rs.prior_delivered = s.delivered) deliver(rs);
+  for (int i = 0; i < 21; ++i, rs.prior_delivered = s.delivered)
+    deliver(rs);
   EXPECT_EQ(s.snd_cwnd, 4u);  // 200 ms since there were only four
   deliver(rs);
   EXPECT_GE(s.snd_cwnd, 80u);
@@ -233,7 +243,8 @@ TEST_F(BbrTest, ProbesTheRttAfterTenSecondsWithFourSegmentsForTwoHundredMillisec
 
 TEST_F(BbrTest, ConservesPacketsForTheFirstRoundTripOfRecoveryAndRestoresTheWindowAfterIt) {
   reach_probe_bw();
-  for (int i = 0; i < 20; ++i) round(40);
+  for (int i = 0; i < 20; ++i)
+    round(40);
   EXPECT_GE(s.snd_cwnd, 130u);
   EXPECT_EQ(bbr.ssthresh(s), s.snd_ssthresh);
   bbr.set_state(s, CaState::kRecovery);
@@ -267,7 +278,8 @@ TEST_F(BbrTest, TakesTheRateOfAPolicerThatShowsTwice) {
   }
   EXPECT_NEAR(bytes_a_second(), 3e6, 1e5);
   EXPECT_EQ(pacing_gain(), 256u);
-  for (int i = 0; i < 20; ++i) round(30);
+  for (int i = 0; i < 20; ++i)
+    round(30);
   EXPECT_EQ(pacing_gain(), 256u);  // no probing while it is believed in
 }
 

@@ -458,8 +458,7 @@ TEST_P(EachAlgorithm, CarriesAMegabyte) {
   EXPECT_EQ(received, 1'000'000u);
   EXPECT_EQ(l.ns.counter(Mib::TcpRetransSegs), 0u);
 }
-INSTANTIATE_TEST_SUITE_P(All, EachAlgorithm,
-                         testing::Values("reno", "cubic", "dctcp", "vegas", "westwood", "bbr"));
+INSTANTIATE_TEST_SUITE_P(All, EachAlgorithm, testing::Values("reno", "cubic", "dctcp", "vegas", "westwood", "bbr"));
 
 // ---- ioctl ----
 
