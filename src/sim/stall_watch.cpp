@@ -11,7 +11,7 @@
 namespace leat::sim {
 namespace {
 
-constexpr Duration kLongestProbe = Duration::from_s(120);  // TCP_RTO_MAX
+constexpr Duration kLongestTimeout = Duration::from_s(120);  // TCP_RTO_MAX
 // Timers count in milliseconds, some rounded up, and a delayed ACK may come between.
 constexpr Duration kSlack = Duration::from_ms(50);
 
@@ -35,7 +35,7 @@ void StallWatch::observe() {
   if (!seen.is_busy || !last_.is_busy) {
     begin_gap(seen);
   } else {
-    if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) count_timeout();
+    if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) count_timeout(seen);
     if (seen.loss_probes > last_.loss_probes) expired_ += last_.timeout;
     repairs_lost_ += seen.lost_retransmissions - last_.lost_retransmissions;
     longest_in_gap_ = std::max(longest_in_gap_, seen.timeout);
@@ -54,9 +54,10 @@ StallWatch::Seen StallWatch::look() {
   if (!get_info(sender_.socket(), info)) return seen;
   seen.is_busy = info.unacked != 0 || info.notsent_bytes != 0;
   seen.progress = receiver_.receiver().received() + info.bytes_acked;
-  seen.timeout = Duration::from_us(info.rto);
+  seen.rto = seen.timeout = Duration::from_us(info.rto);
+  seen.backoff = info.backoff;
   if (info.unacked == 0)
-    seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestProbe));
+    seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestTimeout));
   seen.timeout += Duration::from_us(info.rtt);  // pacing puts the timer off by what a packet has to wait
   seen.timeouts = info.total_rto;
   seen.probes = info.probes;
@@ -75,7 +76,7 @@ void StallWatch::begin_gap(const Seen& seen) {
   late_timeouts_ = 0;
 }
 
-void StallWatch::count_timeout() {
+void StallWatch::count_timeout(const Seen& seen) {
   constexpr uint64_t kFree = 2;
   if (expired_ > options_.round_trip + options_.pause) ++late_timeouts_;
   expired_ += last_.timeout;
@@ -83,6 +84,13 @@ void StallWatch::count_timeout() {
   if (late_timeouts_ > losses + kFree)
     fail(std::to_string(late_timeouts_) + " time-outs without a new byte, and the network lost " +
          std::to_string(losses) + " packets meanwhile");
+  if (seen.timeouts == last_.timeouts + 1) check_back_off(seen);
+}
+
+void StallWatch::check_back_off(const Seen& seen) {
+  if (seen.backoff != last_.backoff + 1) return;  // an ACK came at the same time and ended it
+  const Duration doubled = std::min(last_.rto * 2, kLongestTimeout);
+  if (seen.rto != doubled) fail("the time-out of " + ms(last_.rto) + " was followed by one of " + ms(seen.rto));
 }
 
 void StallWatch::check_silence(const Seen& seen) {

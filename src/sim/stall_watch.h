@@ -14,6 +14,7 @@
 //               what
 //                 was lost is sent again, RFC 8985 §7), and the pause of a slow reader
 //             so a gap is as long as the back-off makes it, and no longer.
+//   back-off  a time-out doubles the next one, up to two minutes (RFC 6298 §5.5).
 //   reason    who sends again and again is heard: each time-out in a gap, but for two and for those that come before a
 //             packet can have made its way, needs a packet that the network has lost or broken in this gap.
 #pragma once
@@ -45,7 +46,9 @@ class StallWatch {
   struct Seen {
     bool is_busy = false;
     uint64_t progress = 0;  // bytes delivered, and bytes acknowledged
-    Duration timeout;       // in force
+    Duration timeout;  // in force, with what pacing adds
+    Duration rto;
+    uint32_t backoff = 0;
     uint64_t timeouts = 0;
     uint64_t probes = 0;       // of a closed window
     uint64_t loss_probes = 0;  // of the tail, of the whole host
@@ -54,7 +57,8 @@ class StallWatch {
   Seen look();
   void begin_gap(const Seen& seen);
   void check_silence(const Seen& seen);
-  void count_timeout();
+  void count_timeout(const Seen& seen);
+  void check_back_off(const Seen& seen);
   void check_gap();
   void fail(const std::string& what);
 
