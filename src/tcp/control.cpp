@@ -73,7 +73,7 @@ TxSegment* make_queued_segment(Conn& c, uint8_t flags) {
   c.wmem_queued += kTxOverhead;
   const bool was_empty = !c.has_unsent();
   c.write_queue.push_back(p.release());
-  if (was_empty) chrono_start(c, 1);
+  if (was_empty && !(flags & wire::kTcpSyn)) chrono_start(c, 1);  // a handshake is not sending
   return &t;
 }
 

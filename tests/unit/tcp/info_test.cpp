@@ -133,6 +133,25 @@ TEST(TcpInfo, TimesThePartsOfBusyTimeThatAWindowOrTheBufferHeldUp) {
   EXPECT_EQ(i.sndbuf_limited, 11'000u);
 }
 
+TEST(TcpInfo, IsBusyWhileDataIsUnacknowledgedAndNotDuringTheHandshake) {
+  Loop l;
+  l.listener(80);
+  TcpSock& s = l.socket();
+  EXPECT_EQ(l.tcp.connect(s, IpAddress::from_v4(0x7f000001), 80).error(), Errno{EINPROGRESS});
+  l.ns.set_now(l.ns.now() + Duration::from_ms(10));
+  l.run();
+  EXPECT_EQ(info_of(l, s).state, 1);
+  EXPECT_EQ(info_of(l, s).busy_time, 0u);
+  EXPECT_EQ(l.send(s, 100), 100u);
+  l.ns.set_now(l.ns.now() + Duration::from_ms(20));
+  EXPECT_EQ(info_of(l, s).busy_time, 20'000u);
+  l.advance(Duration::from_ms(500));
+  const uint64_t busy = info_of(l, s).busy_time;
+  EXPECT_LE(busy, 60'000u);
+  l.advance(Duration::from_s(5));
+  EXPECT_EQ(info_of(l, s).busy_time, busy);
+}
+
 TEST(TcpInfo, DerivesTheDeliveryRateFromTheBestSample) {
   Loop l;
   TcpSock& s = l.socket();
