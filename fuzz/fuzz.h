@@ -38,6 +38,7 @@ class Input {
     return v;
   }
   ByteView rest() { return take(rest_.size()); }
+  bool is_empty() const { return rest_.empty(); }
 
  private:
   ByteView rest_;

@@ -101,3 +101,40 @@ write("print", tcp=ipv4(6, SYN), data=ipv4(6, tcp(0x18, b"", b"x" * 9)),
       fast_open=ipv4(6, tcp(2, COOKIE)), fragment=ipv6(44, hx("060005a800000007") + b"x" * 20),
       chain=ipv6(0, CHAIN + SYN),
       arp=MACS + hx("0806") + ARP, too_big=ipv6(58, hx("0200000000000500") + ipv6(6, SYN)))
+
+# Steps of fuzz/stack.cpp. Descriptors: 0 listener, 1 UDP, 2 and 3 connections over IPv4 and IPv6 (far ends 0 and 1).
+
+
+def segment(far, flags, shape=0, rest=b"", length=b"\0"):
+    return bytes([far << 4, flags, shape]) + rest + length
+
+
+def user(what, fd, count=0, rest=b""):
+    return bytes([what << 4 | 14, fd]) + struct.pack(">H", count) + rest
+
+
+def wait_ms(n):
+    return b"\x0b" + struct.pack(">H", n)
+
+
+ACK, PSH_ACK, FIN_ACK = 0x10, 0x18, 0x11
+WRITE, READ, CLOSE, SHUT, CONNECT = 3, 13, 8, 7, 11
+HOLES = b"".join(segment(far, PSH_ACK, 1, bytes([at]), b"\x0a") for far in (0, 1) for at in (40, 80, 20, 60, 45, 0, 10))
+LOSS = user(WRITE, 2, 2998) * 4 + b"".join(
+    segment(0, ACK, 0x4C, struct.pack(">i", -9000) + b"\0" + struct.pack(">HH", at, 1000)) for at in (7000, 5000, 3000))
+OPEN = segment(2, 0x02, 0x20, hx("08" "020403e8" "01030307")) + segment(2, ACK) + user(0, 0)
+write("stack", data=segment(0, PSH_ACK, length=b"\x0a") + segment(1, PSH_ACK, length=b"\xff") + user(READ, 2)
+      + user(READ, 3),
+      holes=HOLES + user(READ, 2) + user(READ, 3), loss=LOSS + wait_ms(1000) + segment(0, ACK),
+      close_first=user(CLOSE, 2) + segment(0, ACK) + segment(0, FIN_ACK) + wait_ms(61000),
+      close_second=segment(0, FIN_ACK) + user(CLOSE, 2) + segment(0, ACK),
+      close_both=user(SHUT, 3, 1) + segment(1, FIN_ACK, 4, b"\xff") + segment(1, ACK) + wait_ms(200),
+      reset=segment(0, 0x04, 1, b"\x09") + segment(0, 0x04), syn_in_window=segment(0, 0x02, 1, b"\x20"),
+      open=OPEN + segment(2, PSH_ACK, length=b"\x20"), connect=user(CONNECT, 2) + segment(2, 0x12) + user(WRITE, 4, 100),
+      crossed=user(CONNECT, 3) + segment(3, 0x02) + segment(3, ACK), timeout=user(WRITE, 2, 500) + wait_ms(60000) * 4,
+      zero_window=segment(0, ACK, 0x10, hx("0000")) + user(WRITE, 2, 2000) + wait_ms(5000) + segment(0, ACK),
+      urgent=segment(0, 0x38, 0, hx("0005"), b"\x14") + user(2, 2, 3) + user(READ, 2) + user(6, 2, 4),
+      udp=b"\x07\x01\x05hello" + b"\x87\x00\x12\x34\x05hello" + user(READ, 1),
+      too_big=user(WRITE, 2, 2998) + b"\x0a" + hx("fc18" "0304" "0240"), raw=b"\x08" + struct.pack(">H", 44) + ipv4(6, SYN),
+      fragment=b"\x48" + struct.pack(">H", 40) + b"x" * 40 + hx("11" "2000"), arp=b"\x09" + bytes([42, 0]) + MACS
+      + hx("0806") + ARP)

@@ -43,6 +43,7 @@ EXCEPTIONS = [
     ("link", "tun*.cpp", "file socket", "a host device, and netlink for the kernel's end of it"),
     ("link", "pcap*.cpp", "file", "writes the capture file that the caller named"),
     ("stack", "c_api.cpp", "randomness", "seeds a stack for who does not bring a seed"),
+    ("link", "factories.cpp", "clock file", "asks /proc whether a device's kernel end is ready"),
     ("stack", "worker*.cpp", "clock thread file socket global", "the background workers, which know their threads, are the host's side of poll(now)"),
 ]
 

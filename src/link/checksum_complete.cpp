@@ -1,5 +1,6 @@
 // The field already holds the pseudo-header's sum, so the sum over all bytes from csum_start is the whole checksum.
-// A result of zero is written as 0xffff: in UDP zero would say "no checksum" (RFC 768), in TCP both mean the same.
+// In UDP a result of zero is written as 0xffff, because zero would say "no checksum" (RFC 768). In TCP both verify, but
+// zero is what RFC 9293 §3.1 computes, and what tshark wants to see.
 #include "link/checksum_complete.h"
 
 #include "wire/checksum.h"
@@ -7,9 +8,11 @@
 namespace leat {
 namespace {
 
-void store_checksum(uint8_t* field, uint64_t sum) {
+constexpr uint32_t kUdpField = 6;  // where the checksum stands in a UDP header
+
+void store_checksum(uint8_t* field, uint32_t offset, uint64_t sum) {
   const uint16_t folded = wire::checksum_fold(sum);
-  store_be16(field, folded == 0 ? 0xffff : folded);
+  store_be16(field, folded == 0 && offset == kUdpField ? 0xffff : folded);
 }
 
 }  // namespace
@@ -20,7 +23,7 @@ bool complete_checksum(Packet& p) {
   const uint32_t start = p.csum_start - p.headroom();
   const uint32_t field = start + p.csum_offset;
   if (field + 2 > p.linear_length()) return false;
-  store_checksum(p.data + field, wire::checksum_packet(0, p, start));
+  store_checksum(p.data + field, p.csum_offset, wire::checksum_packet(0, p, start));
   if (p.checksum == Checksum::kPartial) p.checksum = Checksum::kNone;
   p.csum_start = 0;
   p.csum_offset = 0;
@@ -30,7 +33,7 @@ bool complete_checksum(Packet& p) {
 bool complete_checksum(MutableBytes bytes, uint32_t start, uint32_t offset) {
   const size_t field = size_t{start} + offset;
   if (field + 2 > bytes.size()) return false;
-  store_checksum(bytes.data() + field, wire::checksum_add(0, bytes.subspan(start)));
+  store_checksum(bytes.data() + field, offset, wire::checksum_add(0, bytes.subspan(start)));
   return true;
 }
 

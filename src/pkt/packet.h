@@ -121,6 +121,8 @@ struct Packet {
       uint32_t n);  // makes the first n bytes linear (headers only; copies at most those); false: too short
   void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
   bool can_add_fragment(const Buffer* b, uint32_t offset) const;
+  // Copies p's bytes behind the linear ones; a small buffer is doubled for them. False: full, or others read there.
+  bool append_copy(const Packet& p);
   void append(PacketPtr p);  // its bytes follow this packet's (the end of the chain `more`)
   // Copies n bytes from offset to out; CHECKs the range.
   void copy_out(uint32_t offset, uint8_t* out, uint32_t n) const;
@@ -161,7 +163,10 @@ class PacketQueue {
     }
     return PacketPtr(p);
   }
+  // Packet::append_copy to the last one.
+  bool merge_into_back(const Packet& p);
   Packet* front() const { return list_.front(); }
+  Packet* back() const { return list_.back(); }
   Packet* next(const Packet* p) const { return list_.next(p); }
   bool is_empty() const { return list_.is_empty(); }
   size_t count() const { return count_; }

@@ -165,13 +165,14 @@ bool Stack::Impl::turn(Time now) {
   ns.set_now(now);
   bool has_more = true;
   for (int i = 0; i < kPasses && has_more; ++i) {
-    has_more = pass(now, budget);
+    has_more = pass(now, budget, i + 1 == kPasses);
     if (!has_more) has_more = next_deadline() <= ns.now();
   }
   return has_more;
 }
 
-bool Stack::Impl::pass(Time now, size_t budget) {
+// What has arrived is looked at before timers fire: an acknowledgement that waits in a device is not late.
+bool Stack::Impl::pass(Time now, size_t budget, bool is_last) {
   bool has_more = false;
   const size_t interfaces = ip.interface_count();
   for (size_t i = 1; i <= interfaces; ++i) {
@@ -180,7 +181,7 @@ bool Stack::Impl::pass(Time now, size_t budget) {
     has_more |= ip.receive(static_cast<uint16_t>(i), budget) >= budget;
     lock.unlock();
   }
-  if (timing.try_lock()) {
+  if ((!has_more || is_last) && timing.try_lock()) {
     tcp.on_time(std::max(now, ns.now()));
     ip.on_timer();
     tcp.end_turn();

@@ -19,7 +19,7 @@ struct Stack::Impl {
   explicit Impl(const StackConfig& config);
 
   bool turn(Time now);
-  bool pass(Time now, size_t budget);
+  bool pass(Time now, size_t budget, bool is_last);
   Time next_deadline() const;
 
   // In the order in which each needs the one before.

@@ -28,18 +28,39 @@ void report_readable(Conn& c) {
   }
 }
 
-void queue_in_order(Conn& c, Segment& seg) {
-  const bool is_fin = seg.header.fin();
-  Packet& p = *seg.packet;
-  RxSegment& r = make_rx_segment(p);
+// A few bytes cost less to copy behind those that wait than to keep as a packet, whose charge would soon outgrow the
+// window that was offered for them (Linux's tcp_try_coalesce).
+bool try_merge(Conn& c, const Segment& seg) {
+  constexpr uint32_t kFew = 512;
+  Packet* last = c.receive_queue.back();
+  if (last == nullptr || seg.length > kFew) return false;
+  RxSegment& r = rx_segment(*last);
+  const uint32_t before = last->truesize;
+  if (r.end_seq != seg.seq || r.is_fin() || !c.receive_queue.merge_into_back(*seg.packet)) return false;
+  c.rmem_alloc += last->truesize - before;
+  r.end_seq = seg.end_seq;
+  r.flags |= seg.header.flags & wire::kTcpFin;
+  last->received = seg.packet->received;
+  c.tcp.count(Mib::TcpExtTCPRcvCoalesce);
+  return true;
+}
+
+void charge(Conn& c, const Segment& seg) {
+  RxSegment& r = make_rx_segment(*seg.packet);
   r.seq = seg.seq;
   r.end_seq = seg.end_seq;
   r.flags = seg.header.flags;
   r.dsfield = seg.dsfield;
-  c.rmem_alloc += p.truesize;
+  c.rmem_alloc += seg.packet->truesize;
+}
+
+void queue_in_order(Conn& c, Segment& seg) {
+  const bool is_fin = seg.header.fin();
+  const bool merged = try_merge(c, seg);
+  if (!merged) charge(c, seg);
   advance_rcv_nxt(c, seg.end_seq);
   if (seg.length != 0) on_data_received(c, seg);
-  c.receive_queue.push_back(std::move(seg.packet));
+  if (!merged) c.receive_queue.push_back(std::move(seg.packet));
   if (is_fin) process_fin(c);
   if (!c.out_of_order.is_empty()) {
     take_in_order(c);

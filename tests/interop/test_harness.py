@@ -45,8 +45,10 @@ def test_a_download_between_kernels_is_clean_and_a_flipped_bit_is_noticed(t):
     capture.stop(expect=None)
     t.check(t.check_capture("clean.pcap") > 100, "too few packets were captured")
 
-    raw = bytearray((t.dir / "clean.pcap").read_bytes())
-    raw[len(raw) // 2] ^= 1
+    raw, at = bytearray((t.dir / "clean.pcap").read_bytes()), 24
+    while (length := int.from_bytes(raw[at + 8:at + 12], "little")) < 1000:
+        at += 16 + length
+    raw[at + 16 + length - 1] ^= 1  # the last byte of the first packet with data
     (t.dir / "flipped.pcap").write_bytes(raw)
     t.check(fails(lambda: t.check_capture("flipped.pcap"), "checksum"), "a flipped bit was not noticed")
 

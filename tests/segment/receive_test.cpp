@@ -255,6 +255,25 @@ TEST_P(SmallBufferTest, AFullBufferOffersNothingAndTakesNoProbe) {
   EXPECT_EQ(packets(), 0u);
 }
 
+// What a packet is charged beyond its bytes must not eat the window that was offered.
+TEST_P(SmallBufferTest, ManySmallSegmentsFitIntoTheWindow) {
+  const int fd = establish_small(32768);
+  for (uint32_t at = 1; at < 5001; ++at)
+    peer.send(Seg("P.", at, 1, 1));
+  advance(ms(200));
+  const auto acks = peer.drain();
+  ASSERT_FALSE(acks.empty());
+  EXPECT_EQ(acks.back().ack, 5001u);
+  EXPECT_GT(*acks.back().window, 5000u);
+  EXPECT_LT(packets(), 120u);
+  EXPECT_GT(counter("TcpExtTCPRcvCoalesce"), 4800u);
+  peer.send(Seg("FP.", 5001, 1, 100));
+  EXPECT_EQ(read(fd), stream(1, 5100));
+  EXPECT_EQ(read_error(fd), -1);
+  advance(ms(200));
+  peer.drain();
+}
+
 // RFC 9293 §3.8.6.2.2: a reader who takes a byte at a time does not make the window creep.
 TEST_P(SmallBufferTest, SmallReadsDoNotOpenTheWindowBySmallSteps) {
   const int fd = establish_small(8192);

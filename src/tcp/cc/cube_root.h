@@ -1,5 +1,5 @@
-// The integer cube root by which CUBIC finds how long it takes back to its last maximum. Linux's answers exactly, its
-// error (0.2 % in the mean) included: the curve is what other senders on the link are measured against.
+// The integer cube root, rounded down, by which CUBIC finds how long it takes back to its last maximum. Linux's is an
+// approximation that is off by 0.2 % in the mean; this one is exact (docs/COMPLIANCE.md).
 #pragma once
 
 #include <cstdint>

@@ -251,6 +251,15 @@ TEST_F(CallsTest, AFullTableLeavesNothingBehind) {
   EXPECT_EQ(udp.sockets(), 3u);
 }
 
+// Rows of docs/COMPLIANCE.md.
+TEST_F(CallsTest, DeliberateDifferencesToLinux) {
+  const int six = sockets.socket(AF_INET6, SOCK_DGRAM, 0).value();
+  EXPECT_TRUE(set_int(six, IPPROTO_IP, IP_TTL, 9));
+  EXPECT_EQ(get_int(six, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 9);
+  EXPECT_EQ(code(set_int(six, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 0)), EINVAL);
+  EXPECT_EQ(code(sockets.fcntl(six, F_SETFL, O_ASYNC)), EINVAL);
+}
+
 TEST_F(CallsTest, AncillaryDataTellsOfTheDatagram) {
   const int fd = udp_socket(7000);
   for (int name : {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS})

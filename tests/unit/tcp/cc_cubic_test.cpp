@@ -54,28 +54,16 @@ class CubicTest : public testing::Test {
   Sender s;
 };
 
-TEST(CubeRoot, GivesTheIntegersOfLinux) {
+TEST(CubeRoot, IsTheLargestIntegerWhoseCubeFits) {
   EXPECT_EQ(cube_root(0), 0u);
   EXPECT_EQ(cube_root(1), 1u);
-  EXPECT_EQ(cube_root(15), 2u);
-  EXPECT_EQ(cube_root(16), 3u);
-  EXPECT_EQ(cube_root(41), 3u);
-  EXPECT_EQ(cube_root(42), 4u);
-  EXPECT_EQ(cube_root(63), 4u);
-  EXPECT_EQ(cube_root(2681735677ull * 1), 1388u);
-  EXPECT_EQ(cube_root(2681735677ull * 3), 2003u);
-  EXPECT_EQ(cube_root(2681735677ull * 10), 2991u);
-  EXPECT_EQ(cube_root(2681735677ull * 30), 4316u);
-  EXPECT_EQ(cube_root(2681735677ull * 1000), 13897u);
-  EXPECT_EQ(cube_root(2681735677ull * 100000), 64487u);
-}
-
-TEST(CubeRoot, IsNearTheTrueRootOfAnyNumber) {
-  for (uint64_t x = 5; x < 2'000'000; x += 1 + x / 7) {
-    const double root = cube_root(x * x * x);
-    EXPECT_NEAR(root, static_cast<double>(x), 1.0 + 0.01 * static_cast<double>(x)) << x;
+  EXPECT_EQ(cube_root(7), 1u);
+  EXPECT_EQ(cube_root(8), 2u);
+  for (uint64_t x = 1; x < 2'000'000; x += 1 + x / 7) {
+    EXPECT_EQ(cube_root(x * x * x), x);
+    EXPECT_EQ(cube_root(x * x * x - 1), x - 1);
   }
-  EXPECT_NEAR(cube_root(~uint64_t{0}), 2642245.0, 26422.0);
+  EXPECT_EQ(cube_root(~uint64_t{0}), 2642245u);
 }
 
 TEST_F(CubicTest, DoublesARoundTripInSlowStart) {
@@ -104,8 +92,8 @@ TEST_F(CubicTest, FollowsTheCurveToTheOldMaximumRestsThereAndProbesBeyond) {
 TEST_F(CubicTest, FollowsTheCurveOfALargeWindow) {
   rtt_sample(100'000);
   lose_at(1000);
-  EXPECT_EQ(run(100, 20), (std::vector<uint32_t>{790,  859,  911,  948,  973,  989,  998,  1000, 1000, 1000,
-                                                 1002, 1010, 1024, 1047, 1083, 1132, 1199, 1284, 1391, 1521}));
+  EXPECT_EQ(run(100, 20), (std::vector<uint32_t>{789,  858,  910,  948,  973,  989,  998,  1000, 1000, 1000,
+                                                 1002, 1010, 1024, 1047, 1082, 1132, 1198, 1283, 1390, 1521}));
 }
 
 TEST_F(CubicTest, IsAsFastAsRenoOnAShortPath) {
