@@ -34,6 +34,7 @@ bool File::notify(uint32_t events) {
       woke_this = item->epoll->on_item_ready(*item);
     } else {
       auto* entry = static_cast<WaitEntry*>(w);
+      woke_this = !entry->wakeup->is_set();  // one event for each exclusive waiter
       entry->runner->wake(*entry->wakeup);
     }
     woke |= woke_this;

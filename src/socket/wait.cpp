@@ -1,4 +1,6 @@
 // Calls under way, and waiting in them.
+#include <sys/epoll.h>
+
 #include <algorithm>
 
 #include "socket/sockets.h"
@@ -31,8 +33,11 @@ Wait::Wait(Sockets& s, File& f, uint32_t events, Limit limit, bool may_block)
   limit_ = limit;
 }
 
+// Who leaves with a wake-up that it did not need passes it on: what it told of is still there for the next one.
 Wait::~Wait() {
-  if (is_watching_) file_.remove_watch(&entry_);
+  if (!is_watching_) return;
+  file_.remove_watch(&entry_);
+  if ((entry_.events & EPOLLEXCLUSIVE) != 0 && wakeup_.is_set()) file_.notify(EPOLLIN | EPOLLRDNORM);
 }
 
 void Wait::begin() {

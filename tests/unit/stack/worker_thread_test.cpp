@@ -178,6 +178,20 @@ TEST_F(WorkerTest, TcpBlocksFromAcceptToTheLastByte) {
   server.join();
 }
 
+// One connection for each of those who wait, however close one comes behind the other.
+TEST_F(WorkerTest, EachConnectionWakesAnAcceptOfItsOwn) {
+  Socket listener = Socket::listen(*stack, "127.0.0.1", 80).value();
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t)
+      threads.emplace_back([&] { EXPECT_TRUE(listener.accept()); });
+    for (int t = 0; t < 2; ++t)
+      (void)Socket::connect(*stack, "127.0.0.1", 80).value();
+    for (auto& t : threads)
+      t.join();
+  }
+}
+
 TEST_F(WorkerTest, ConnectionsComeAndGoOnManyThreads) {
   constexpr int kClients = 3;
   constexpr int kEach = 60;
