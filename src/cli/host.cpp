@@ -147,16 +147,19 @@ void Host::open_control(const CommonOptions& o) {
   std::string why;
   const std::string name = o.name.empty() ? device_ : o.name;
   auto server = diag::ControlServer::open(o.control.empty() ? diag::control_path(name) : o.control, run, why);
-  if (!server && o.control.empty() && o.name.empty()) {
-    // Nobody asked for this name: take one that is free.
-    server = diag::ControlServer::open(diag::control_path(name + "-" + std::to_string(getpid())), run, why);
-  }
+  // Nobody asked for this name: take one that is free. (Process ids repeat in PID namespaces that share a /tmp.)
+  const bool may_choose = o.control.empty() && o.name.empty();
+  for (int i = 2; !server && server.error() == Errno{EADDRINUSE} && may_choose && i < 1000; ++i)
+    server = diag::ControlServer::open(diag::control_path(name + "-" + std::to_string(i)), run, why);
   if (!server) throw failed(why);
   control_ = std::make_unique<ControlWatcher>(*loop_, std::move(*server));
 }
 
 void Host::drain(Duration at_most) {
   tcp::Tcp& tcp = stack_->impl().tcp;
+  // What waits in the device is answered at least: a peer whose handshake is half done hears that nobody is here.
+  for (int i = 0; i < 16 && stack_->poll(EventLoop::clock()); ++i) {
+  }
   loop_->run_until([&] { return tcp.established.count() <= tcp.counts.time_waits.load(std::memory_order_relaxed); },
                    at_most);
 }

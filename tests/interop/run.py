@@ -5,7 +5,7 @@
 
 A test is a function `test_<what>(t)` in tests/interop/test_<file>.py; `t` is a harness.Test. NAME is `file` or
 `file.what`. Each function runs in network, mount and PID namespaces of its own, with a time-out (TIMEOUT = seconds in
-the module; 60). Whatever it starts dies with its namespaces. RELEASE = True in the module: run the release build's
+the module; 60). Whatever it starts dies with its namespaces. PARALLEL = True in the module: its functions run all at once. RELEASE = True in the module: run the release build's
 leat (for transfers that a sanitized build is too slow for). Prints `ok NAME`, `FAIL NAME: why` or
 `skipped: NAME: why`, then the count. Exit: 0, 1 on failure, 77 when everything was skipped. With CI=true a test that
 is skipped has failed.
@@ -14,6 +14,7 @@ import argparse
 import importlib
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -21,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-from harness import isolate  # noqa: E402
+from harness import files, isolate  # noqa: E402
 from harness.test import Test  # noqa: E402
 
 
@@ -53,6 +54,18 @@ def run_one(module, function, full, options):
     return isolate.run(lambda: test.run(getattr(module, function)), work, getattr(module, "TIMEOUT", 60))
 
 
+def side_by_side(tests, options):
+    """Each in a process of its own; what they say is shown in order. Verdicts as run_one's."""
+    import subprocess  # noqa: only here
+    command = [sys.executable, __file__, "--leat", options.leat, "--release", options.release, "--work", options.work]
+    runs = [(test, subprocess.Popen([*map(str, command), test[2]], stdout=subprocess.PIPE, text=True))
+            for test in tests]
+    for test, run in runs:
+        said = run.communicate()[0].splitlines()
+        line = next((x for x in said if x.split(" ")[0] in ("ok", "FAIL", "skipped:")), f"FAIL {test[2]}: said nothing")
+        yield line.split(" ")[0].rstrip(":"), "\n".join(x for x in said if not x.endswith(" skipped"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--leat", type=pathlib.Path, help="the command; default: build/release's, else build/dev's")
@@ -75,6 +88,14 @@ def main():
         return 1 if options.names else 0
 
     count = {"ok": 0, "FAIL": 0, "skipped": 0}
+    together = [test for test in tests if getattr(test[0], "PARALLEL", False)]
+    if len(together) > 1:
+        for size in {module.BIG for module, _, _ in together}:
+            files.make_shared(options.work, size)
+        for verdict, text in side_by_side(together, options):
+            count[verdict] += 1
+            print(text, flush=True)
+        tests = [test for test in tests if test not in together]
     for module, function, full in tests:
         began = time.monotonic()
         verdict, why = run_one(module, function, full, options)

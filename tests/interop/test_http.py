@@ -1,11 +1,9 @@
-"""curl against `leat serve`, `leat fetch` against nginx: 256 MiB each way, clean and over bad links."""
+"""curl against `leat serve`, `leat fetch` against nginx: 256 MiB each way. Over bad links: test_lossy.py."""
 
 TIMEOUT = 240
 RELEASE = True
 
 BIG = 256 << 20
-LOSSY = "loss=1%,reorder=1%,duplicate=0.5%,delay=5ms"
-CORRUPT = "corrupt=0.5%"
 
 
 def _get(t, size, **options):
@@ -44,23 +42,3 @@ def test_curl_puts_256_mib(t):
 
 def test_leat_fetches_256_mib_from_nginx(t):
     _fetch(t, BIG)
-
-
-def test_curl_gets_over_a_lossy_link(t):
-    _get(t, 32 << 20, impair=LOSSY)
-
-
-def test_curl_puts_over_a_lossy_link(t):
-    _put(t, 16 << 20, impair=LOSSY + ",direction=both")
-
-
-def test_leat_fetches_over_a_lossy_link(t):
-    _fetch(t, 16 << 20, impair=LOSSY + ",direction=both")
-
-
-def test_curl_gets_over_a_corrupting_link(t):
-    _get(t, 32 << 20, impair=CORRUPT)
-
-
-def test_leat_fetches_over_a_corrupting_link(t):
-    _fetch(t, 16 << 20, impair=CORRUPT + ",direction=both")

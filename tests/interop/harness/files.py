@@ -1,5 +1,6 @@
 """Files to send, and their sums."""
 import hashlib
+import pathlib
 import random
 
 _PIECE = 1 << 20
@@ -23,3 +24,16 @@ def sha256(path):
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def shared_path(work, size):
+    return pathlib.Path(work) / f"shared-{size}"
+
+
+def make_shared(work, size):
+    """A file of `size` bytes that many tests link to; its sha256."""
+    path, note = shared_path(work, size), shared_path(work, size).with_suffix(".sha256")
+    if not note.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(make_file(path, size))
+    return note.read_text()

@@ -251,6 +251,14 @@ http {{
         path.parent.mkdir(parents=True, exist_ok=True)
         return files.make_file(path, size, seed)
 
+    def shared_file(self, size, name):
+        """As make_file, but made once for all tests (who runs tests side by side makes it before them)."""
+        wanted = files.make_shared(self.dir.parent, size)
+        path = self.dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(files.shared_path(self.dir.parent, size), path)
+        return wanted
+
     def sha256(self, path):
         return files.sha256(self.dir / path)
 
