@@ -92,11 +92,7 @@ bool has_receive_room(Conn& c, const Packet& p) {
   const auto limit = static_cast<uint32_t>(c.sk.rcvbuf);
   if (c.rmem_alloc + p.length <= limit) return true;
   c.tcp.count(Mib::TcpExtPruneCalled);
-  if (c.rmem_alloc >= limit) {
-    clamp_window(c);
-  } else if (c.tcp.counts.under_pressure.load(std::memory_order_relaxed)) {
-    c.rcv_ssthresh = std::min(c.rcv_ssthresh, 4u * c.advmss);
-  }
+  clamp_window(c, p.length);
   if (c.rmem_alloc + p.length <= static_cast<uint32_t>(c.sk.rcvbuf)) return true;
   prune_out_of_order(c);
   if (c.rmem_alloc + p.length <= static_cast<uint32_t>(c.sk.rcvbuf)) return true;

@@ -174,14 +174,19 @@ void grow_window(Conn& c, const Packet& p, bool adjust) {
   c.ack.quick |= 1;
 }
 
-// The queue has outgrown the buffer: the buffer follows as far as it may, else the window must fall.
-void clamp_window(Conn& c) {
+// The queue outgrows the buffer, by the charge for packets that are smaller than those that the window was offered for:
+// the buffer follows as far as it may, else the window must fall.
+void clamp_window(Conn& c, uint32_t more) {
   c.ack.quick = 0;
-  if (c.sk.rcvbuf < rmem_max(c) && !(c.sk.buf_lock & inet::kBufLockReceive) &&
-      !c.tcp.counts.under_pressure.load(std::memory_order_relaxed)) {
-    c.sk.rcvbuf = static_cast<int32_t>(std::min<int64_t>(c.rmem_alloc, rmem_max(c)));
+  const bool is_scarce = c.tcp.counts.under_pressure.load(std::memory_order_relaxed);
+  if (c.sk.rcvbuf < rmem_max(c) && !(c.sk.buf_lock & inet::kBufLockReceive) && !is_scarce) {
+    c.sk.rcvbuf = static_cast<int32_t>(std::min<int64_t>(int64_t{c.rmem_alloc} + more, rmem_max(c)));
   }
-  if (c.rmem_alloc > static_cast<uint32_t>(c.sk.rcvbuf)) c.rcv_ssthresh = std::min(c.window_clamp, 2 * c.advmss);
+  if (c.rmem_alloc > static_cast<uint32_t>(c.sk.rcvbuf)) {
+    c.rcv_ssthresh = std::min(c.window_clamp, 2 * c.advmss);
+  } else if (is_scarce) {
+    c.rcv_ssthresh = std::min(c.rcv_ssthresh, 4u * c.advmss);
+  }
 }
 
 namespace {

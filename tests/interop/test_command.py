@@ -108,6 +108,14 @@ def test_fetch_reads_chunks_and_answers_without_length(t):
             t.check(why in client.output(), client.output())
 
 
+def ends(s):
+    """By FIN, or by RST where nobody had accepted it yet, as when a process ends on Linux."""
+    try:
+        return s.recv(10) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_signals_end_it_cleanly(t):
     t.make_file("www/file", 1000)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -116,7 +124,7 @@ def test_signals_end_it_cleanly(t):
         with socket.create_connection((t.leat4, 80), timeout=5) as s:
             server.process.send_signal(number)
             server.wait(expect=0)
-            t.equal(s.recv(10), b"", "the end of a connection")
+            t.check(ends(s), "the connection did not end")
         t.check(not (t.dir / "control").exists(), "the control socket is left")
         t.check_capture("serve.pcap")
     client = t.start("ping", *t.leat_command("ping", "-i", 0.05, t.kernel4))
