@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "inet/sock_lock.h"
+#include "tcp/active.h"
 #include "tcp/doors.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
@@ -90,8 +91,17 @@ bool give_up_retransmitting(Conn& c) {
     }
   }
   if (!expired) expired = has_timed_out(c, retry_until, c.sk.options->user_timeout_ms);
-  if (expired) write_error(c);
-  return expired;
+  if (expired) {
+    write_error(c);
+    return true;
+  }
+  // Another path may be better: routers that hash the flow label take one (Linux's sk_rethink_txhash).
+  if (sys.txrehash != 0) {
+    set_txhash(c, c.tcp.ns.rng.next32() | 1);
+    ++c.timeout_rehash;
+    c.tcp.count(Mib::TcpExtTcpTimeoutRehash);
+  }
+  return false;
 }
 
 void count_failure(Conn& c) {

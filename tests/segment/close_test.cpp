@@ -82,7 +82,6 @@ TEST_P(CloseTest, AFinThatAcknowledgesOursLeadsStraightToTimeWait) {
   EXPECT_EQ(state(), State::kTimeWait);
 }
 
-// Open: not judged yet whether this expectation or leat is wrong.
 TEST_P(CloseTest, TheFinWaitsForTheDataBeforeIt) {
   peer.window = 1000;
   const int fd = establish();

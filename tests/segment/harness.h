@@ -71,6 +71,7 @@ struct Seg {
   std::optional<int> wscale;
   bool sack_permitted = false;
   std::optional<uint16_t> urgent;
+  uint32_t flow_label = 0;  // of what came from the host; IPv6
   std::vector<uint8_t> raw_options;  // instead of all others; padded with zeros
   Time at;                           // of a received one: when it left
 };

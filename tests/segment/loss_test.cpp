@@ -138,8 +138,25 @@ TEST_P(LossTest, ATimeoutSendsTheHeadAndGoesOnFromThere) {
   peer.drain();
 }
 
+// Linux's sk_rethink_txhash: after a time-out another flow label, so that routers may take another path.
+TEST_P(LossTest, ATimeoutTriesAnotherPath) {
+  const int fd = in_flight(1);
+  EXPECT_EQ(write(fd, 1000), 1000u);
+  const uint32_t before = peer.drain().back().flow_label;
+  for (int i = 0; i < 3000 && counter("TcpExtTCPTimeouts") == 0; ++i)
+    advance(ms(1));
+  const uint32_t after = peer.drain().back().flow_label;
+  EXPECT_EQ(counter("TcpExtTcpTimeoutRehash"), 1u);
+  EXPECT_EQ(info(fd).rehash, 1u);
+  EXPECT_EQ(after != before, GetParam() == AF_INET6);
+  ASSERT_TRUE(sysctl("net.core.txrehash", "0"));
+  for (int i = 0; i < 6000 && counter("TcpExtTCPTimeouts") == 1; ++i)
+    advance(ms(1));
+  EXPECT_EQ(peer.drain().back().flow_label, after);
+  EXPECT_EQ(counter("TcpExtTcpTimeoutRehash"), 1u);
+}
+
 // RFC 2883, RFC 3708: all retransmissions came back as duplicates, so nothing had been lost.
-// Open: not judged yet whether this expectation or leat is wrong.
 TEST_P(LossTest, DsacksOfAllRetransmissionsUndoTheReduction) {
   const int fd = in_flight(4);
   const uint32_t cwnd = info(fd).snd_cwnd;

@@ -271,7 +271,6 @@ TEST_P(BacklogTest, AnOverflowIsResetWhenTheSysctlSaysSo) {
   EXPECT_EQ(requests(), 0u);
 }
 
-// Open: not judged yet whether this expectation or leat is wrong.
 TEST_P(OpenTest, AFloodOfSynsIsAnsweredWithCookiesAndTakesNoMemory) {
   const int listener = listen(1);
   auto peers = many(1000);

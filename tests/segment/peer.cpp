@@ -192,6 +192,7 @@ void Peer::receive(const std::vector<uint8_t>& packet, const wire::TcpHeader& h,
   s.data = std::string(payload.begin(), payload.end());
   s.window = h.window;
   s.urgent = h.urgent;
+  if (packet[0] >> 4 == 6) s.flow_label = load_be32(packet.data()) & 0xfffff;
   const wire::TcpOptions& o = h.options;
   for (uint8_t i = 0; i < o.sack_count; ++i)
     s.sacks.push_back({o.sacks[i].start - isn, o.sacks[i].end - isn});

@@ -103,7 +103,6 @@ TEST_F(Control, ARequestMayComeByteByByte) {
   ::close(fd);
 }
 
-// Open: not judged yet whether this expectation or leat is wrong.
 TEST_F(Control, RubbishIsRefusedAndNeverRun) {
   for (const char* text :
        {"\n", "GET / HTTP/1.1\r\n", "[]\n", "{}\n", "{\"verb\":1}\n", "{\"verb\":\"ss\",\"args\":{}}\n",
