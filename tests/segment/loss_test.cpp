@@ -148,7 +148,7 @@ TEST_P(LossTest, ATimeoutTriesAnotherPath) {
   const uint32_t after = peer.drain().back().flow_label;
   EXPECT_EQ(counter("TcpExtTcpTimeoutRehash"), 1u);
   EXPECT_EQ(info(fd).rehash, 1u);
-  EXPECT_EQ(after != before, GetParam() == AF_INET6);
+  EXPECT_EQ(after != before, GetParam() == Family::kIpv6);
   ASSERT_TRUE(sysctl("net.core.txrehash", "0"));
   for (int i = 0; i < 6000 && counter("TcpExtTCPTimeouts") == 1; ++i)
     advance(ms(1));
