@@ -159,7 +159,6 @@ struct SockOptions {
   bool thin_linear_timeouts = false;
   bool fastopen_connect = false;
   bool fastopen_no_cookie = false;
-  uint32_t fastopen_queue = 0;  // TCP_FASTOPEN on a listener: 0 off
   bool inq = false;             // TCP_INQ
   // Ancillary data that recvmsg gives (kRecv*, socket/cmsg.h), kept for read-back where TCP gives none.
   uint32_t receive_flags = 0;

@@ -26,6 +26,8 @@ Result<size_t> check_iovecs(const msghdr& m) {
   return total;
 }
 
+}  // namespace
+
 // What is left of the pieces after some bytes. Few calls have more than a handful of pieces.
 class Pieces {
  public:
@@ -43,6 +45,8 @@ class Pieces {
   std::span<const iovec> rest() const { return rest_; }
   size_t left() const { return total_ - done_; }
   size_t done() const { return done_; }
+  bool is_finished() const { return is_finished_ || (left() == 0 && done_ != 0); }
+  void finish() { is_finished_ = true; }  // what is done has to do
   void advance(size_t n) {
     done_ += n;
     while (n != 0) {
@@ -62,7 +66,41 @@ class Pieces {
   std::span<iovec> rest_;
   size_t total_;
   size_t done_ = 0;
+  bool is_finished_ = false;
 };
+
+namespace {
+
+// A writer who waits for the connection to be made: the ACK of the SYN-ACK may then ride on its data.
+class PendingWrite {
+ public:
+  PendingWrite(tcp::Tcp& tcp, tcp::TcpSock& s) : tcp_(tcp), sock_(s) {}
+  ~PendingWrite() {
+    if (is_counted_) tcp_.count_pending_write(sock_, false);
+  }
+  PendingWrite(const PendingWrite&) = delete;
+  PendingWrite& operator=(const PendingWrite&) = delete;
+  void begin() {
+    if (is_counted_ || sock_.get_state() == inet::State::kEstablished) return;
+    is_counted_ = true;
+    tcp_.count_pending_write(sock_, true);
+  }
+
+ private:
+  tcp::Tcp& tcp_;
+  tcp::TcpSock& sock_;
+  bool is_counted_ = false;
+};
+
+}  // namespace
+
+namespace {
+
+// What a Fast Open has sent, or why it failed.
+Result<size_t> sent_or(const Result<void>& ok, const Pieces& pieces) {
+  if (!ok) return std::unexpected(ok.error());
+  return pieces.done();
+}
 
 }  // namespace
 
@@ -74,20 +112,67 @@ Result<size_t> Sockets::sendmsg(int fd, const msghdr& m, int flags) {
   return f->kind == FileKind::kTcp ? send_stream(*f, m, flags) : send_datagram(*f, m, flags);
 }
 
+// MSG_FASTOPEN: connects, with data in the SYN where there is a cookie. A blocking call waits for the connection, even
+// when all data are on their way. An error: what the user gets; for what is on its way without blocking it is none.
+Result<void> Sockets::open_with_data(File& f, const msghdr& m, Pieces& pieces, bool may_block) {
+  const auto* name = static_cast<const sockaddr*>(m.msg_name);
+  const bool has_family = name != nullptr && m.msg_namelen >= sizeof name->sa_family;
+  if (has_family && name->sa_family == AF_UNSPEC) return err(EOPNOTSUPP);
+  Result<tcp::Destination> to = err(EINVAL);
+  if (has_family) {
+    const auto parsed = parse_address(name, m.msg_namelen, f.sock(), AddressUse::kConnectStream);
+    to = parsed ? Result<tcp::Destination>({parsed->address, parsed->port}) : std::unexpected(parsed.error());
+    if (parsed && parsed->scope != 0 && f.sock().bound_ifindex == 0) {
+      f.sock().bound_ifindex = static_cast<uint16_t>(parsed->scope);
+    }
+  }
+  const auto opened = tcp_.open_with_data(f.tcp(), to, pieces.rest());
+  pieces.advance(opened.copied);
+  if (opened.error == 0) return {};
+  const bool goes_on = opened.error == EINPROGRESS || opened.error == EALREADY;
+  if (!goes_on) return err(opened.error);
+  if (may_block && runner() != nullptr) {
+    const auto connected = wait_for_connection(f, pieces.left() != 0);
+    if (connected || connected.error() != Errno{EAGAIN}) return connected;  // EAGAIN: SO_SNDTIMEO is over
+  }
+  if (opened.copied == 0) return err(opened.error);
+  pieces.finish();
+  return {};
+}
+
+Result<void> Sockets::wait_for_connection(File& f, bool has_data) {
+  PendingWrite pending(tcp_, f.tcp());
+  if (has_data) pending.begin();
+  for (Wait wait(*this, f, EPOLLOUT, Wait::Limit::kSendTimeout);;) {
+    const auto result = tcp_.connect(f.tcp(), {}, 0);
+    const bool goes_on = !result && (result.error() == Errno{EINPROGRESS} || result.error() == Errno{EALREADY});
+    if (!goes_on) return result;
+    if (auto again = wait.wait(); !again) return again;
+  }
+}
+
 // A blocking send comes back when all is queued; what went before an error counts.
 Result<size_t> Sockets::send_stream(File& f, const msghdr& m, int flags) {
   const auto total = check_iovecs(m);
   if (!total) return total;
   if (auto ok = check_stream_control(m); !ok) return std::unexpected(ok.error());
-  if ((flags & kFastOpen) != 0) return err(EOPNOTSUPP);
   Pieces pieces(m, *total);
   const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0;
+  if ((flags & kFastOpen) != 0) {
+    if (auto ok = open_with_data(f, m, pieces, may_block); !ok || pieces.is_finished()) return sent_or(ok, pieces);
+  }
+  PendingWrite pending(tcp_, f.tcp());
   for (Wait wait(*this, f, EPOLLOUT, Wait::Limit::kSendTimeout, may_block);;) {
     const auto sent = tcp_.send(f.tcp(), pieces.rest(), flags);
     if (sent) pieces.advance(*sent);
     if (sent && pieces.left() == 0) return pieces.done();
     Errno error = sent ? Errno{EAGAIN} : sent.error();
+    if (error == Errno{EINPROGRESS}) {  // TCP_FASTOPEN_CONNECT has kept the SYN for this
+      if (auto ok = open_with_data(f, m, pieces, may_block); !ok || pieces.is_finished()) return sent_or(ok, pieces);
+      continue;
+    }
     if (error == Errno{EAGAIN}) {
+      if (may_block && runner() != nullptr) pending.begin();
       const auto again = wait.wait();
       if (again) continue;
       error = again.error();

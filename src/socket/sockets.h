@@ -131,6 +131,8 @@ class Sockets {
   bool is_privileged() const { return config_.privileged; }
   Result<void> connect_stream(File& f, const SockAddress& to);
   Result<size_t> send_stream(File& f, const msghdr& m, int flags);
+  Result<void> open_with_data(File& f, const msghdr& m, class Pieces& pieces, bool may_block);
+  Result<void> wait_for_connection(File& f, bool has_data);
   Result<size_t> send_datagram(File& f, const msghdr& m, int flags);
   Result<size_t> receive_stream(File& f, msghdr& m, int flags);
   Result<size_t> receive_datagram(File& f, msghdr& m, int flags);

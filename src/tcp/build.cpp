@@ -15,6 +15,7 @@ inline constexpr uint16_t kChecksumOffset = 16;
 
 void fill_syn_options(Conn& c, wire::TcpOptions& o) {
   const auto& sys = c.tcp.ns.sysctl;
+  c.advmss = std::min(c.advmss, advertised_mss(c));  // the path may have become narrower since the first SYN
   o.mss = static_cast<uint16_t>(c.advmss);
   const bool answers = c.state() == State::kSynRecv;  // crossed SYNs: only what the peer offered as well
   if (answers ? c.rx_opt.tstamp_ok : sys.tcp_timestamps != 0) {
@@ -26,6 +27,7 @@ void fill_syn_options(Conn& c, wire::TcpOptions& o) {
     o.wscale = c.rx_opt.rcv_wscale;
   }
   o.sack_permitted = answers ? c.rx_opt.sack_ok : sys.tcp_sack != 0;
+  if (c.syn_cookie != nullptr) o.fast_open = *c.syn_cookie;
 }
 
 void fill_established_options(const Conn& c, wire::TcpOptions& o) {

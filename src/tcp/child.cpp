@@ -122,13 +122,14 @@ TcpSock* new_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
   return nullptr;
 }
 
-// In ehash for all to find, locked. false: the request is gone, or the tuple of a cookie is taken; the child is gone.
-bool publish(Tcp& tcp, TcpSock& child, TcpSock& l, Request& r) {
+// In ehash for all to find, locked. false: the request is gone, or the tuple of one that was not hashed is taken; the
+// child is gone.
+bool publish(Tcp& tcp, TcpSock& child, TcpSock& l, Request& r, bool is_hashed) {
   child.lock.lock();
   tcp.ports.inherit(child, l);
   child.refs.store(2, std::memory_order_release);  // the table's and the caller's
-  const bool is_in = r.is_cookie ? tcp.established.insert_unique(&child, nullptr, nullptr, nullptr)
-                                 : tcp.established.replace(&r, &child);
+  const bool is_in = is_hashed ? tcp.established.replace(&r, &child)
+                               : tcp.established.insert_unique(&child, nullptr, nullptr, nullptr);
   if (is_in) return true;
   child.lock.unlock();
   LEAT_CHECK(!child.put());
@@ -142,9 +143,8 @@ void count_overflow(Tcp& tcp) {
   tcp.ns.drop(DropReason::kTcpListenOverflow);
 }
 
-}  // namespace
-
-TcpSock* make_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
+// Locked and found by all.
+TcpSock* begin_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg, bool is_hashed) {
   if (is_accept_queue_full(*l.listener)) {
     count_overflow(tcp);
     return nullptr;
@@ -155,17 +155,29 @@ TcpSock* make_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
     tcp.ns.drop(DropReason::kNoMem);
     return nullptr;
   }
-  if (!publish(tcp, *child, l, r)) return nullptr;
+  if (!publish(tcp, *child, l, r, is_hashed)) return nullptr;
   tcp.count(Mib::TcpPassiveOpens);
   Conn& c = *child->conn;
   c.saved_syn = std::move(r.saved_syn);
+  if (child->keepalive) arm_keepalive(c, keepalive_time(c));
+  return child;
+}
+
+}  // namespace
+
+TcpSock* make_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
+  TcpSock* child = begin_child(tcp, l, r, seg, !r.is_cookie);
+  if (child == nullptr) return nullptr;
   if (!r.is_cookie) {
     forget_request(tcp, l, r);
-    synack_rtt_meas(c, r.num_retrans == 0 ? r.snt_synack_us : 0);
+    synack_rtt_meas(*child->conn, r.num_retrans == 0 ? r.snt_synack_us : 0);
   }
-  if (child->keepalive) arm_keepalive(c, keepalive_time(c));
   queue_accepted(l, *child);
   return child;
+}
+
+TcpSock* make_unconfirmed_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
+  return begin_child(tcp, l, r, seg, false);
 }
 
 }  // namespace leat::tcp

@@ -9,6 +9,7 @@
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -210,7 +211,10 @@ void Tcp::close(TcpSock& s) {
       begin_close(c);
       leave_file(c);
       bound_orphan(c);
-      if (c.state() == State::kClose) disarm_all(c);
+      if (c.state() == State::kClose) {
+        disarm_all(c);
+        remove_fastopen_request(c, false);
+      }
     }
     flush_effects(c);
   }

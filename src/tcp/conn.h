@@ -35,6 +35,8 @@ class Tcp;
 struct Conn;
 struct Dormant;
 struct Listener;
+struct Request;
+struct FastOpenQueue;
 
 // A connection's or listener's socket: found by tables, held by files. `conn` is its state.
 struct TcpSock : inet::Sock {
@@ -221,7 +223,7 @@ struct Conn : cc::Sender {
   bool frto = false;         // F-RTO is under way
   bool is_sack_reneg = false;
   bool first_try_of_rto = false;
-  bool fastopen_client_fail = false;
+  uint8_t fastopen_client_fail = 0;  // FastOpenFail
   uint32_t reordering = 3;
   uint32_t reord_seen = 0;
   TxSegment* highest_sack = nullptr;     // first segment behind the highest sacked one
@@ -263,13 +265,19 @@ struct Conn : cc::Sender {
   bool urg_rcv_out = false;
   bool save_syn = false;
   uint8_t linger_state = 0;
-  uint8_t syn_fastopen = 0;
-  bool syn_data = false;  // SYN carried data
+  bool syn_fastopen = false;        // the SYN had the Fast Open option
+  bool syn_fastopen_exp = false;    // by its experimental number
+  bool syn_fastopen_ch = false;     // a blackhole was feared: see how this one goes
+  bool syn_fastopen_child = false;  // made by a SYN with Fast Open
+  bool syn_data = false;            // SYN carried data
   bool syn_data_acked = false;
-  bool defer_connect = false;  // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
-  bool is_fastopen_child = false;
-  bool cc_initialized = false;  // cc_algorithm->init() was called, release() is due
-  bool orphan = false;          // closed by its file (SOCK_DEAD); counted in Counts::orphans
+  bool defer_connect = false;                        // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
+  uint8_t write_pending = 0;                         // writers that wait for the connection with data in hand
+  Request* fastopen_request = nullptr;               // fastopen_rsk: of a child that is not confirmed
+  FastOpenQueue* fastopen_queue = nullptr;           // of a listener, or of who may become one
+  const wire::FastOpenCookie* syn_cookie = nullptr;  // while the first SYN is built
+  bool cc_initialized = false;                       // cc_algorithm->init() was called, release() is due
+  bool orphan = false;                               // closed by its file (SOCK_DEAD); counted in Counts::orphans
   UserState user_state = UserState::kUnconnected;
   ListNode in_accept_queue;
   uint32_t keepalive_stamp = 0;
@@ -332,10 +340,8 @@ struct Request : inet::SockCommon {
   bool cookie_ts = false;
   bool cancelled = false;
   uint32_t txhash = 0;
-  TcpSock* fastopen_child = nullptr;
-  uint8_t cookie_length = 0;  // Fast Open cookie to give
-  std::array<uint8_t, 16> cookie{};
-  bool cookie_exp = false;
+  bool is_accepted = false;                 // Fast Open: accept(2) has given the child away
+  FastOpenQueue* fastopen_queue = nullptr;  // of a Fast Open child's request
   std::unique_ptr<std::vector<uint8_t>> saved_syn;
 };
 struct Request6 : Request {
@@ -367,9 +373,8 @@ struct Listener {
   uint32_t backlog = 0;      // sk_max_ack_backlog
   uint32_t ack_backlog = 0;  // established, not accepted (sk_ack_backlog)
   List<Request, &Request::in_listener> requests;
-  uint32_t request_count = 0;  // qlen
-  uint32_t young = 0;          // SYN-ACK not retransmitted yet
-  uint32_t fastopen_pending = 0;
+  uint32_t request_count = 0;                       // qlen
+  uint32_t young = 0;                               // SYN-ACK not retransmitted yet
   List<Conn, &Conn::in_accept_queue> accept_queue;  // each socket with the reference that accept() hands to the file
   uint64_t last_overflow_ms = 0;                    // a cookie was sent lately
   SpinLock queue_lock;                              // accept queue, requests

@@ -6,6 +6,7 @@
 
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -102,6 +103,7 @@ void done(Conn& c) {
   if (in_state(c.state(), {State::kSynSent, State::kSynRecv})) c.tcp.count(Mib::TcpAttemptFails);
   set_state(c, State::kClose);
   disarm_all(c);
+  remove_fastopen_request(c, false);
   c.sk.shutdown = inet::kRcvShutdown | inet::kSendShutdown;
   c.effects.send_data = c.effects.check_ack = c.effects.check_space = false;
   c.effects.events |= kStateChanged;

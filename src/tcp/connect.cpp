@@ -2,9 +2,12 @@
 // tcp_disconnect). Initial sequence numbers and timestamp offsets: RFC 6528, RFC 7323 §5.4.
 #include <sys/epoll.h>
 
+#include <utility>
+
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -120,6 +123,14 @@ void forget_addresses(TcpSock& s) {
   if (s.bind_bucket == nullptr) s.local_port = 0;
 }
 
+void abandon_handshake(Conn& c) {
+  set_state(c, State::kClose);
+  disarm_all(c);
+  purge_send_queues(c);
+  c.has_route = false;
+  forget_addresses(c.sk);
+}
+
 // What the SYN says (Linux's tcp_connect_init).
 void init_handshake(Conn& c) {
   const Sysctls& sysctl = c.tcp.ns.sysctl;
@@ -157,7 +168,16 @@ void init_sequences(Conn& c) {
   c.undo_retrans = -1;
 }
 
-Result<void> begin_handshake(Conn& c) {
+Result<void> send_first_syn(Conn& c, SynData* data) {
+  init_handshake(c);
+  init_sequences(c);
+  c.ip_id = static_cast<uint16_t>(c.tcp.ns.rng.next32());
+  set_txhash(c, c.tcp.ns.rng.next32() | 1);
+  return send_syn(c, data);
+}
+
+// data: what a Fast Open sends. nullptr: connect(2), whose SYN TCP_FASTOPEN_CONNECT keeps for the first write.
+Result<void> begin_handshake(Conn& c, SynData* data) {
   if (auto ok = take_port(c); !ok) return ok;
   const inet::FourTuple t = c.sk.tuple();
   if (!c.repair) {
@@ -167,14 +187,15 @@ Result<void> begin_handshake(Conn& c) {
   c.sk.error = 0;
   c.sock_done = false;
   purge_send_queues(c);
-  init_handshake(c);
-  init_sequences(c);
-  c.ip_id = static_cast<uint16_t>(c.tcp.ns.rng.next32());
-  set_txhash(c, c.tcp.ns.rng.next32() | 1);
-  return send_syn(c);
+  if (data == nullptr && c.sk.options->fastopen_connect && may_defer_connect(c)) {
+    c.defer_connect = true;
+    return {};
+  }
+  SynData none;
+  return send_first_syn(c, data == nullptr && c.sk.options->fastopen_connect ? &none : data);
 }
 
-Result<void> start_connect(Conn& c, const IpAddress& address, uint16_t port) {
+Result<void> start_connect(Conn& c, const IpAddress& address, uint16_t port, SynData* data) {
   TcpSock& s = c.sk;
   const auto to = destination_of(s, address);
   if (!to) return std::unexpected(to.error());
@@ -186,19 +207,14 @@ Result<void> start_connect(Conn& c, const IpAddress& address, uint16_t port) {
   set_identity(c, *route, *to, port);
   c.rx_opt.mss_clamp = to->is_v6() ? 1220 : kMssDefault;
   set_state(c, State::kSynSent);
-  auto ok = begin_handshake(c);
-  if (!ok) {
-    set_state(c, State::kClose);
-    disarm_all(c);
-    purge_send_queues(c);
-    c.has_route = false;
-    forget_addresses(s);
-  }
+  auto ok = begin_handshake(c, data);
+  if (!ok) abandon_handshake(c);
   return ok;
 }
 
 // A second connect(2) asks what became of the first.
 Result<void> finish_of_connect(Conn& c) {
+  if (c.defer_connect) return err(EISCONN);
   if (in_state(c.state(), {State::kSynSent, State::kSynRecv})) return err(EALREADY);
   if (c.state() != State::kClose) {
     c.user_state = UserState::kConnected;
@@ -229,13 +245,63 @@ Result<void> Tcp::connect(TcpSock& s, const IpAddress& address, uint16_t port) {
     result = finish_of_connect(c);
   } else if (c.user_state == UserState::kConnected || s.get_state() != State::kClose) {
     return err(EISCONN);
-  } else if (auto ok = start_connect(c, address, port); !ok) {
+  } else if (auto ok = start_connect(c, address, port, nullptr); !ok) {
     return ok;
   } else {
     c.user_state = UserState::kConnecting;
+    if (c.defer_connect) result = {};
   }
   flush_effects(c);
   return result;
+}
+
+// ---- sendmsg(MSG_FASTOPEN), and the first write of TCP_FASTOPEN_CONNECT ----
+
+namespace {
+
+// 0: connected, else why not.
+int open_with(Conn& c, const Result<Destination>& to, SynData& data) {
+  if (c.user_state == UserState::kConnected) return EISCONN;
+  if (c.user_state == UserState::kUnconnected) {
+    if (c.state() != State::kClose) return EISCONN;
+    if (!to) return to_int(to.error());
+    if (auto ok = start_connect(c, to->address, to->port, &data); !ok) return to_int(ok.error());
+    c.user_state = UserState::kConnecting;
+    return EINPROGRESS;
+  }
+  const bool was_deferred = std::exchange(c.defer_connect, false);
+  if (was_deferred) {
+    if (auto ok = send_first_syn(c, &data); !ok) abandon_handshake(c);
+    if (c.state() == State::kSynSent) return EINPROGRESS;
+  }
+  const auto done = finish_of_connect(c);
+  return done ? 0 : to_int(done.error());
+}
+
+}  // namespace
+
+OpenWithData Tcp::open_with_data(TcpSock& s, const Result<Destination>& to, std::span<const iovec> data) {
+  inet::SockLock lock(s, &drain_backlog);
+  Conn* awake = wake(s);
+  if (awake == nullptr) return {0, ENOBUFS};
+  Conn& c = *awake;
+  refresh_time(c);
+  if ((ns.sysctl.tcp_fastopen.as<int>() & kFastOpenClient) == 0) return {0, EOPNOTSUPP};
+  SynData syn;
+  syn.data = data;
+  for (const iovec& v : data)
+    syn.size += v.iov_len;
+  const int error = open_with(c, to, syn);
+  flush_effects(c);
+  return {syn.copied, error};
+}
+
+void Tcp::count_pending_write(TcpSock& s, bool begins) {
+  inet::SockLock lock(s, &drain_backlog);
+  if (s.conn == nullptr) return;  // it idles: the connection has been made long ago
+  uint8_t& n = s.conn->write_pending;
+  if (begins && n < 255) ++n;
+  if (!begins && n > 0) --n;
 }
 
 // ---- connect(AF_UNSPEC) ----
@@ -268,6 +334,9 @@ void renew(Conn& c) {
   const bool orphan = c.orphan;
   const bool repair = c.repair;
   const uint32_t events = c.effects.events;
+  const uint8_t write_pending = c.write_pending;
+  FastOpenQueue* const queue = c.fastopen_queue;
+  remove_fastopen_request(c, false);
   purge_queues(c);
   release_congestion(c);
   c.~Conn();
@@ -277,6 +346,8 @@ void renew(Conn& c) {
   c.orphan = orphan;
   c.repair = repair;
   c.effects.events = events;
+  c.write_pending = write_pending;
+  c.fastopen_queue = queue;
 }
 
 }  // namespace
@@ -289,6 +360,7 @@ void disconnect_locked(Conn& c) {
   } else {
     if (old != State::kClose) set_state(c, State::kClose);
     end_old_connection(c, old);
+    remove_fastopen_request(c, false);
   }
   disarm_all(c);
   renew(c);

@@ -1,6 +1,7 @@
 // Segments without data: ACK, FIN, RST, SYN, zero-window and keepalive probes.
 #include <algorithm>
 
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -107,7 +108,7 @@ void send_active_reset(Conn& c) {
   (void)transmit_control(c, acceptable_seq(c), wire::kTcpAck | wire::kTcpRst);  // nothing to be done if it is lost
 }
 
-Result<void> send_syn(Conn& c) {
+Result<void> send_syn(Conn& c, SynData* data) {
   refresh_time(c);
   uint8_t flags = wire::kTcpSyn;
   const auto ecn = c.tcp.ns.sysctl.tcp_ecn.as<int>();
@@ -120,13 +121,13 @@ Result<void> send_syn(Conn& c) {
   ++t->end_seq;
   ++c.write_seq;
   c.retrans_stamp = timestamp_now(c);
-  const int error = transmit_segment(c, *t, true);
+  const int error = data != nullptr ? send_fastopen_syn(c, *t, *data) : transmit_segment(c, *t, true);
   PacketList::erase(&t->packet());
   c.rtx_queue.insert(t);
   c.packets_out += 1;
   if (c.highest_sack == nullptr) c.highest_sack = t;
-  c.snd_nxt = c.write_seq;
-  c.pushed_seq = c.write_seq;
+  const TxSegment* unsent = c.send_head();  // Fast Open's data, if it could not be sent
+  c.snd_nxt = c.pushed_seq = unsent != nullptr ? unsent->seq : c.write_seq;
   c.tcp.count(Mib::TcpActiveOpens);
   arm_loss_timer(c, LossTimer::kRetransmit, c.rto);
   if (error == ECONNREFUSED) return err(error);

@@ -33,7 +33,6 @@ void on_listener_segment(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tup
 TcpSock* on_request_segment(Tcp& tcp, Request& r, const inet::FourTuple& tuple, Segment& seg);
 void drop_request(Tcp& tcp, Request& r);    // unhash, unlink, give up references
 void stop_listening(Tcp& tcp, TcpSock& s);  // CLOSE; closes requests and what was not accepted. Locked by the caller
-bool send_synack(Tcp& tcp, TcpSock& listener, Request& r);
 // Places a child in the accept queue with a reference of its own; false: nobody listens any more.
 bool queue_accepted(TcpSock& listener, TcpSock& child);
 

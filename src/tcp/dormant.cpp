@@ -104,9 +104,10 @@ void visit_options(A& a, Conn& c) {
   uint32_t flags = (o.tstamp_ok ? 1u : 0) | (o.wscale_ok ? 2u : 0) | (o.sack_ok ? 4u : 0) | (o.dsack_seen ? 8u : 0) |
                    (o.saw_tstamp ? 16u : 0) | (c.cc_initialized ? 32u : 0) | (c.rate_app_limited ? 64u : 0) |
                    (c.is_cwnd_limited ? 128u : 0) | (c.syn_data ? 256u : 0) | (c.syn_data_acked ? 512u : 0) |
-                   (c.is_passive ? 1024u : 0) | (c.ecn_ok ? 2048u : 0) | (c.fastopen_client_fail ? 4096u : 0) |
+                   (c.is_passive ? 1024u : 0) | (c.ecn_ok ? 2048u : 0) | (c.syn_fastopen_child ? 4096u : 0) |
                    (c.rack.dsack_seen ? 8192u : 0) | static_cast<uint32_t>(o.snd_wscale) << 14 |
-                   static_cast<uint32_t>(o.rcv_wscale) << 18;
+                   static_cast<uint32_t>(o.rcv_wscale) << 18 | static_cast<uint32_t>(c.fastopen_client_fail) << 22 |
+                   (c.syn_fastopen ? 1u << 24 : 0) | (c.syn_fastopen_ch ? 1u << 25 : 0);
   a(flags);
   o.tstamp_ok = flags & 1;
   o.wscale_ok = flags & 2;
@@ -120,10 +121,13 @@ void visit_options(A& a, Conn& c) {
   c.syn_data_acked = flags & 512;
   c.is_passive = flags & 1024;
   c.ecn_ok = flags & 2048;
-  c.fastopen_client_fail = flags & 4096;
+  c.syn_fastopen_child = flags & 4096;
   c.rack.dsack_seen = flags & 8192;
   o.snd_wscale = flags >> 14 & 15;
   o.rcv_wscale = flags >> 18 & 15;
+  c.fastopen_client_fail = flags >> 22 & 3;
+  c.syn_fastopen = flags >> 24 & 1;
+  c.syn_fastopen_ch = flags >> 25 & 1;
   a.near(c.packed_clamp, c.mss_cache);
   uint32_t modes = c.ecn_flags | static_cast<uint32_t>(c.user_state) << 4 | static_cast<uint32_t>(c.nonagle) << 6;
   a(modes);
@@ -367,7 +371,7 @@ size_t DormantSlabs::trim() {
 bool may_sleep(const Conn& c) {
   const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 &&
                         c.sk.error == 0 && c.sk.soft_error == 0 && !c.orphan && c.sk.events != nullptr &&
-                        c.saved_syn == nullptr && !c.repair && !c.defer_connect;
+                        c.saved_syn == nullptr && c.fastopen_queue == nullptr && !c.repair && !c.defer_connect;
   const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
                        c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack &&
                        c.chrono_type == 0 && c.hystart_exit == 0 &&

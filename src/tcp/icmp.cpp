@@ -5,6 +5,7 @@
 
 #include "inet/sock_lock.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -70,7 +71,7 @@ void revert_rto(Conn& c, Seq seq) {
 }
 
 void on_connection_error(Conn& c, const ip::IcmpError& e) {
-  if (in_state(c.state(), {State::kSynSent, State::kSynRecv})) return fail(c, e.error);
+  if (!is_accepted(c) && in_state(c.state(), {State::kSynSent, State::kSynRecv})) return fail(c, e.error);
   if (!c.sk.options->recv_error) {
     c.sk.soft_error = static_cast<uint16_t>(e.error);
   } else {
@@ -85,6 +86,11 @@ bool uses_path_mtu(const Conn& c) {
   return how != 0 && how < 4;
 }
 
+// The SYN-ACK of a Fast Open child is in flight, too.
+Seq first_in_flight(const Conn& c) {
+  return c.fastopen_request != nullptr ? c.fastopen_request->snt_isn : c.snd_una;
+}
+
 void on_sock_error(Tcp& tcp, TcpSock& s, const ip::IcmpError& e, Seq seq) {
   inet::SockLock lock(s, &drain_backlog);
   if (in_state(s.get_state(), {State::kClose, State::kListen})) return;
@@ -92,7 +98,7 @@ void on_sock_error(Tcp& tcp, TcpSock& s, const ip::IcmpError& e, Seq seq) {
   if (awake == nullptr) return;
   Conn& c = *awake;
   refresh_time(c);
-  if (!between(seq, c.snd_una, c.snd_nxt)) return tcp.count(Mib::TcpExtOutOfWindowIcmps);
+  if (!between(seq, first_in_flight(c), c.snd_nxt)) return tcp.count(Mib::TcpExtOutOfWindowIcmps);
   const Meaning m = meaning_of(e);
   if (m.is_too_big) {
     if (uses_path_mtu(c)) on_mtu_reduced(c, path_mtu(c));  // which ip has just learnt
@@ -110,7 +116,7 @@ inet::FourTuple tuple_of(const ip::IcmpError& e) {
 bool is_in_flight(TcpSock& s, Seq seq) {
   inet::SockLock lock(s, &drain_backlog);
   if (s.conn == nullptr || in_state(s.get_state(), {State::kClose, State::kListen})) return false;  // null: it idles
-  return between(seq, s.conn->snd_una, s.conn->snd_nxt);
+  return between(seq, first_in_flight(*s.conn), s.conn->snd_nxt);
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ void fill_negotiated(const Conn& c, TcpInfo& i) {
   if (c.ecn_flags & kEcnOk) i.options |= kInfoEcn;
   if (c.ecn_flags & kEcnSeen) i.options |= kInfoEcnSeen;
   if (c.syn_data_acked) i.options |= kInfoSynData;
-  i.fastopen_client_fail = c.fastopen_client_fail;
+  if (c.syn_fastopen_child) i.options |= kInfoFastOpenChild;
+  i.fastopen_client_fail = c.fastopen_client_fail & 3;
 }
 
 void fill_times(const Conn& c, TcpInfo& i) {

@@ -10,7 +10,7 @@
 namespace leat::tcp {
 
 inline constexpr uint8_t kInfoTimestamps = 1, kInfoSack = 2, kInfoWscale = 4, kInfoEcn = 8, kInfoEcnSeen = 16,
-                         kInfoSynData = 32;
+                         kInfoSynData = 32, kInfoFastOpenChild = 128;
 
 struct TcpInfo {
   uint8_t state;

@@ -9,6 +9,7 @@
 
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
@@ -87,16 +88,27 @@ Verdict be_reset(Conn& c) {
   return Verdict::drop(DropReason::kTcpReset);
 }
 
-// The handshake's last ACK has come: ESTABLISHED (passive, or the end of crossed SYNs).
-void finish_syn_recv(Conn& c, const Segment& seg) {
-  ++c.delivered;  // the SYN-ACK
-  if (c.rx_opt.tstamp_ok) c.advmss -= 12;
+// A Fast Open child has had this at its SYN.
+void finish_handshake(Conn& c) {
   if (c.undo_marker != 0 && c.retrans_stamp != 0 && c.rx_opt.saw_tstamp && c.rx_opt.rcv_tsecr == c.retrans_stamp) {
     c.undo_marker = 0;  // the first SYN-ACK had arrived: its repetition was spurious
   }
   c.retrans_stamp = 0;
   init_transfer(c);
   c.copied_seq = c.rcv_nxt;
+}
+
+// The handshake's last ACK has come: ESTABLISHED (passive, or the end of crossed SYNs).
+void finish_syn_recv(Conn& c, const Segment& seg) {
+  ++c.delivered;  // the SYN-ACK
+  const Request* const r = c.fastopen_request;
+  if (r != nullptr && c.srtt_us == 0) synack_rtt_meas(c, r->num_retrans == 0 ? r->snt_synack_us : 0);
+  if (c.rx_opt.tstamp_ok) c.advmss -= 12;
+  if (r != nullptr) {
+    finish_fastopen(c);
+  } else {
+    finish_handshake(c);
+  }
   set_state(c, State::kEstablished);
   c.effects.events |= EPOLLOUT;
   c.snd_una = seg.ack;
@@ -141,6 +153,7 @@ Verdict advance_state_by_ack(Conn& c, const Segment& seg) {
       finish_syn_recv(c, seg);
       return Verdict::go_on();
     case State::kFinWait1:
+      if (c.fastopen_request != nullptr) finish_fastopen(c);
       return c.snd_una == c.write_seq ? enter_fin_wait2(c, seg) : Verdict::go_on();
     case State::kClosing:
       if (c.snd_una != c.write_seq) return Verdict::go_on();
@@ -216,6 +229,7 @@ void measure_rcv_rtt_by_timestamp(Conn& c, const Segment& seg) {
 
 Verdict on_segment(Conn& c, Segment& seg) {
   parse_established_options(c, seg);
+  if (c.fastopen_request != nullptr && !check_fastopen_segment(c, seg)) return Verdict::consumed();
   const bool predicted = is_predicted(c, seg);
   if (!seg.header.has_ack() && !seg.header.rst() && !seg.header.syn()) return Verdict::drop(DropReason::kTcpFlags);
   if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;              // first
@@ -283,6 +297,8 @@ Verdict check_reset(Conn& c, Segment& seg) {
       highest = seq_max(highest, c.selective_acks[i].end);
     if (seg.seq == highest) return be_reset(c);
   }
+  // All that has come is this: perhaps a middlebox does not bear Fast Open.
+  if (c.syn_fastopen && c.data_segs_in == 0 && c.state() == State::kEstablished) disable_fastopen(c);
   send_challenge_ack(c);
   return Verdict::drop(DropReason::kTcpReset);
 }

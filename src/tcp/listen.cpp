@@ -6,6 +6,7 @@
 
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/passive.h"
@@ -91,6 +92,14 @@ Result<void> start_listening(Tcp& tcp, TcpSock& s) {
   return {};
 }
 
+// tcp_fastopen says that all listeners take Fast Open, without TCP_FASTOPEN.
+Result<void> enable_fastopen_by_sysctl(Conn& c, uint32_t backlog) {
+  constexpr int kBoth = kFastOpenAllListeners | kFastOpenServer;
+  if ((c.tcp.ns.sysctl.tcp_fastopen.as<int>() & kBoth) != kBoth) return {};
+  if (c.fastopen_queue != nullptr && c.fastopen_queue->max_qlen != 0) return {};
+  return set_fastopen_queue(c, backlog);
+}
+
 }  // namespace
 
 Result<void> Tcp::listen(TcpSock& s, int backlog) {
@@ -104,6 +113,7 @@ Result<void> Tcp::listen(TcpSock& s, int backlog) {
   const auto wanted = static_cast<uint32_t>(backlog);  // a negative one is a large one
   s.listener->backlog = wanted > most ? most : wanted;
   if (state == State::kListen) return {};
+  if (auto ok = enable_fastopen_by_sysctl(*s.conn, s.listener->backlog); !ok) return ok;
   return start_listening(*this, s);
 }
 
@@ -116,6 +126,7 @@ Result<TcpSock*> Tcp::accept(TcpSock& l) {
   Conn* child = l.listener->accept_queue.pop_front();
   if (child == nullptr) return err(EAGAIN);
   --l.listener->ack_backlog;
+  note_accepted(l.conn->fastopen_queue, *child);
   return &child->sk;
 }
 
@@ -167,6 +178,7 @@ void stop_listening(Tcp& tcp, TcpSock& s) {
   }
   while (TcpSock* child = take_unaccepted(l))
     abort_child(tcp, *child);
+  forget_reset_requests(tcp, *s.conn);
   free_listener(s);
 }
 

@@ -34,11 +34,15 @@ uint32_t path_mtu(Conn& c) {
   return c.route.mtu != 0 ? c.route.mtu : 1500;
 }
 
-uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu) {
+uint32_t segment_room(const Conn& c, uint32_t pmtu) {
   const uint32_t headers = network_header_bytes(c) + wire::kTcpHeaderBytes;
+  const uint32_t mss = pmtu > headers ? pmtu - headers : 0;
+  return std::max(std::min<uint32_t>(mss, c.rx_opt.mss_clamp), c.tcp.ns.sysctl.tcp_min_snd_mss.as<uint32_t>());
+}
+
+uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu) {
   const auto floor = static_cast<uint32_t>(c.tcp.ns.sysctl.tcp_min_snd_mss);
-  uint32_t mss = pmtu > headers ? pmtu - headers : 0;
-  mss = std::max(std::min<uint32_t>(mss, c.rx_opt.mss_clamp), floor);
+  const uint32_t mss = segment_room(c, pmtu);
   const uint32_t options = c.tcp_header_len - wire::kTcpHeaderBytes;
   return std::max(mss > options ? mss - options : 0, floor);
 }
@@ -82,16 +86,22 @@ void on_mtu_reduced(Conn& c, uint32_t mtu) {
   sync_mss(c, mtu);
   const uint32_t prior_lost = c.lost_out;
   const uint32_t mss = current_mss(c);
+  // A SYN with data stands in the queue as two segments, neither of which is too big.
+  const bool all = c.syn_data && c.state() == State::kSynSent;
   TxSegment* next = nullptr;
   for (TxSegment* t = c.rtx_head(); t != nullptr; t = next) {
     next = c.rtx_queue.next(t);
     const uint32_t seglen = t->segs > 1 ? t->mss : t->length();
-    if (seglen > mss) mark_lost(c, *t);
+    if (all || seglen > mss) mark_lost(c, *t);
   }
   clear_retransmit_hints(c);
   if (prior_lost == c.lost_out) return;
   if (c.is_reno()) check_reno_reordering(c, 0);
-  // Not congestion: the window stays, but the state must let lost segments out.
+  retransmit_without_congestion(c);
+}
+
+// The window stays, but the state must let lost segments out.
+void retransmit_without_congestion(Conn& c) {
   if (c.ca_state != CaState::kLoss) {
     c.high_seq = c.snd_nxt;
     c.snd_ssthresh = current_ssthresh(c);

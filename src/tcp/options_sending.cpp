@@ -1,8 +1,9 @@
 // Options that shape what is sent, acknowledged and offered: NODELAY, CORK, MAXSEG, NOTSENT_LOWAT, QUICKACK,
-// WINDOW_CLAMP, CONGESTION, DEFER_ACCEPT, and those that need more than leat has.
+// WINDOW_CLAMP, CONGESTION, DEFER_ACCEPT, FASTOPEN*, and those that need more than leat has.
 #include <algorithm>
 
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/options_table.h"
 #include "tcp/output.h"
@@ -169,15 +170,38 @@ Result<size_t> get_no_ulp(Conn&, std::span<uint8_t>) {
   return size_t{0};
 }
 
-// TCP_FASTOPEN* say what the program would hear of a kernel that has it switched off (tcp_fastopen without bits).
+// ---- Fast Open (RFC 7413) ----
+
 Result<void> set_fastopen(Conn& c, int v) {
-  return err(v < 0 || !is_unconnected(c) ? EINVAL : EOPNOTSUPP);
+  if (v < 0 || !is_unconnected(c)) return err(EINVAL);
+  return set_fastopen_queue(c, static_cast<uint32_t>(v));
 }
-Result<void> set_fastopen_flag(Conn&, int v) {
-  return err(v < 0 || v > 1 ? EINVAL : EOPNOTSUPP);
+Result<int> get_fastopen(Conn& c) {
+  if (c.fastopen_queue == nullptr) return 0;
+  Guard guard(c.fastopen_queue->lock);
+  return static_cast<int>(c.fastopen_queue->max_qlen);
 }
-Result<int> get_zero(Conn&) {
-  return 0;
+
+Result<void> set_fastopen_connect(Conn& c, int v) {
+  if (v < 0 || v > 1) return err(EINVAL);
+  if ((c.tcp.ns.sysctl.tcp_fastopen.as<int>() & kFastOpenClient) == 0) return err(EOPNOTSUPP);
+  if (c.state() != State::kClose) return err(EINVAL);
+  return set_shared<&inet::SockOptions::fastopen_connect>(c, v != 0);
+}
+Result<int> get_fastopen_connect(Conn& c) {
+  return c.sk.options->fastopen_connect ? 1 : 0;
+}
+
+Result<void> set_fastopen_no_cookie(Conn& c, int v) {
+  if (v < 0 || v > 1 || !is_unconnected(c)) return err(EINVAL);
+  return set_shared<&inet::SockOptions::fastopen_no_cookie>(c, v != 0);
+}
+Result<int> get_fastopen_no_cookie(Conn& c) {
+  return c.sk.options->fastopen_no_cookie ? 1 : 0;
+}
+
+Result<size_t> get_fastopen_key(Conn& c, std::span<uint8_t> out) {
+  return get_fastopen_keys(c, out);
 }
 
 using enum OptionStatus;
@@ -192,10 +216,10 @@ constexpr TcpOption kRows[] = {
     {kOptQuickack, "TCP_QUICKACK", T::kInt, kWorks, set_quickack, get_quickack},
     {kOptCongestion, "TCP_CONGESTION", T::kBytes, kWorks, nullptr, nullptr, set_congestion, get_congestion},
     {kOptNotsentLowat, "TCP_NOTSENT_LOWAT", T::kInt, kWorks, set_notsent_lowat, get_notsent_lowat},
-    {kOptFastopen, "TCP_FASTOPEN", T::kInt, kFails, set_fastopen, get_zero},
-    {kOptFastopenConnect, "TCP_FASTOPEN_CONNECT", T::kInt, kFails, set_fastopen_flag, get_zero},
-    {kOptFastopenNoCookie, "TCP_FASTOPEN_NO_COOKIE", T::kInt, kFails, set_fastopen_flag, get_zero},
-    {kOptFastopenKey, "TCP_FASTOPEN_KEY", T::kBytes, kFails},
+    {kOptFastopen, "TCP_FASTOPEN", T::kInt, kWorks, set_fastopen, get_fastopen},
+    {kOptFastopenConnect, "TCP_FASTOPEN_CONNECT", T::kInt, kWorks, set_fastopen_connect, get_fastopen_connect},
+    {kOptFastopenNoCookie, "TCP_FASTOPEN_NO_COOKIE", T::kInt, kWorks, set_fastopen_no_cookie, get_fastopen_no_cookie},
+    {kOptFastopenKey, "TCP_FASTOPEN_KEY", T::kBytes, kWorks, nullptr, nullptr, set_fastopen_keys, get_fastopen_key},
     {kOptUlp, "TCP_ULP", T::kBytes, kFails, nullptr, nullptr, set_no_ulp, get_no_ulp},
     {kOptTxDelay, "TCP_TX_DELAY", T::kInt, kFails},
 };

@@ -7,10 +7,11 @@
 namespace leat::tcp {
 
 // --- mtu.cpp ---------------------------------------------------------------------------------------------------------
-uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu);  // payload of a segment without options, TCP options excluded
-uint32_t sync_mss(Conn& c, uint32_t pmtu);          // sets mss_cache from the path MTU; returns it
-uint32_t current_mss(Conn& c);                      // mss_cache less what the options of now take
-bool refresh_route(Conn& c);                        // looks the route up again when it is stale; false: unreachable
+uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu);    // payload of a segment without options, TCP options excluded
+uint32_t segment_room(const Conn& c, uint32_t pmtu);  // mtu_to_mss, TCP options included (__tcp_mtu_to_mss)
+uint32_t sync_mss(Conn& c, uint32_t pmtu);            // sets mss_cache from the path MTU; returns it
+uint32_t current_mss(Conn& c);                        // mss_cache less what the options of now take
+bool refresh_route(Conn& c);                          // looks the route up again when it is stale; false: unreachable
 uint32_t path_mtu(Conn& c);
 uint32_t advertised_mss(const Conn& c);      // of the route: what the SYN offers (tcp_advertise_mss)
 void on_mtu_reduced(Conn& c, uint32_t mtu);  // ICMP: smaller segments from now on, resend what was too big
@@ -61,7 +62,7 @@ void send_ack(Conn& c);                                                 // a pur
 void send_ack_for(Conn& c, Seq rcv_nxt);                                // __tcp_send_ack
 void send_fin(Conn& c);                                                 // queues a FIN and pushes
 void send_active_reset(Conn& c);                                        // tcp_send_active_reset
-Result<void> send_syn(Conn& c);                                         // tcp_connect: first SYN, timers armed
+Result<void> send_syn(Conn& c, struct SynData* data);                   // tcp_connect: first SYN, timers armed
 bool send_synack_of_sync_open(Conn& c);                                 // crossed SYNs (tcp_send_synack)
 void push_pending(Conn& c, uint32_t mss, uint8_t nonagle);              // __tcp_push_pending_frames
 void push_pending(Conn& c);                                             // tcp_push_pending_frames
@@ -76,9 +77,11 @@ bool must_wait_for_pacing(Conn& c);                      // arms the pacing time
 void arm_persist(Conn& c);                               // zero-window probe timer with its back-off
 bool is_writable(const Conn& c);                         // room in the send buffer, worth an EPOLLOUT
 TxSegment* make_queued_segment(Conn& c, uint8_t flags);  // an empty one at the end of the write queue
-void check_space(Conn& c);                               // wakes writers, grows the send buffer
-void send_probe0(Conn& c);                               // zero-window probe
-int write_wakeup(Conn& c, Mib counter);                  // probe or keepalive segment
+// Up to `most` bytes behind segment t, in the last of the queue; how many.
+size_t append_bytes(Conn& c, TxSegment& t, std::span<const iovec> data, size_t most);
+void check_space(Conn& c);               // wakes writers, grows the send buffer
+void send_probe0(Conn& c);               // zero-window probe
+int write_wakeup(Conn& c, Mib counter);  // probe or keepalive segment
 bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length,
               uint32_t mss);                // splits t; false: no memory or limit
 void set_segs(TxSegment& t, uint32_t mss);  // pcount and mss from its length

@@ -32,20 +32,23 @@ void forget_request(Tcp& tcp, TcpSock& listener, Request& r);
 Result<ip::Route> route_of(Tcp& tcp, const TcpSock& listener, const Request& r);
 // rcv_wnd, window clamp, scale: what the SYN-ACK offers (tcp_openreq_init_rwin). r.advmss is set.
 void select_request_window(Tcp& tcp, TcpSock& listener, Request& r, const ip::Route& route, uint32_t mss);
-void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Segment& seg, Seq time_wait_isn);
+void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& seg, Seq time_wait_isn);
 
-// --- synack.cpp ---
-Duration request_timeout(const Tcp& tcp, const TcpSock& listener, const Request& r);  // from now to the next SYN-ACK
+// --- synack.cpp --- (`s` is the listener, or the child of Fast Open)
+Duration request_timeout(const Tcp& tcp, const TcpSock& s, const Request& r);  // from now to the next SYN-ACK
 void arm_request(Tcp& tcp, TcpSock& listener, Request& r);
 uint32_t synack_window(const Request& r);
-bool resend_synack(Tcp& tcp, TcpSock& listener, Request& r);
-void send_request_ack(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg);
+bool send_synack(Tcp& tcp, TcpSock& s, Request& r, const wire::FastOpenCookie* cookie = nullptr);
+bool resend_synack(Tcp& tcp, TcpSock& s, Request& r);
+void send_request_ack(Tcp& tcp, TcpSock& s, Request& r, const Segment& seg, Seq seq);
 uint32_t defer_timeouts(const Tcp& tcp, const TcpSock& listener);  // TCP_DEFER_ACCEPT in time-outs of the SYN-ACK
 
 // --- child.cpp ---
 // The connection of a finished handshake, in the request's place in ehash and in the accept queue: locked, with a
 // reference for the caller. nullptr: no room or no memory, counted.
 TcpSock* make_child(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg);
+// The same for Fast Open, before the handshake is over; in no accept queue yet.
+TcpSock* make_unconfirmed_child(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg);
 
 // --- syncookie.cpp ---
 Seq make_syn_cookie(Tcp& tcp, const inet::FourTuple& t, Seq peer_isn, uint16_t& mss);     // mss: rounded down

@@ -4,6 +4,7 @@
 // A request's table entry and its place in its listener's list live and die together, under the listener's lock.
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/passive.h"
@@ -81,6 +82,7 @@ Request* make_request(Tcp& tcp, TcpSock& listener, const inet::FourTuple& t, con
 
 void free_request(Tcp& tcp, Request& r) {
   TcpSock* listener = r.listener;
+  put_queue(r.fastopen_queue);
   if (r.v6_offset != 0) {
     tcp.requests6.destroy(static_cast<Request6*>(&r));
   } else {
@@ -230,7 +232,34 @@ Request* request_of(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, c
 
 }  // namespace
 
-void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Segment& seg, Seq time_wait_isn) {
+namespace {
+
+// Fast Open: the child is accepted at once, and the request goes on living with it.
+bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wire::FastOpenCookie& cookie) {
+  TcpSock* child = try_fastopen(tcp, listener, r, seg, cookie);
+  if (child == nullptr) return false;
+  send_synack(tcp, *child, r, &cookie);
+  queue_accepted(listener, *child);
+  auto drain = &drain_backlog;
+  inet::SockLock<decltype(drain)>::release(*child, drain);
+  tcp.release(*child);
+  return true;
+}
+
+void answer_with_request(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg) {
+  wire::FastOpenCookie cookie = seg.options().fast_open;
+  if (try_open_at_once(tcp, listener, r, seg, cookie)) return;
+  if (hash_request(tcp, listener, r)) {
+    send_synack(tcp, listener, r, &cookie);
+  } else {
+    put_request(tcp, r);  // what would have been the table's
+  }
+  put_request(tcp, r);
+}
+
+}  // namespace
+
+void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& seg, Seq time_wait_isn) {
   Listener& l = *listener.listener;
   bool want_cookie = false;
   if (tuple.local.is_multicast() || tuple.local.is_broadcast()) return drop_syn(tcp, DropReason::kIpInvalidDest);
@@ -248,12 +277,7 @@ void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Seg
   }
   r->snt_isn = time_wait_isn != 0 ? time_wait_isn : select_iss(tcp, tuple);
   record_syn(listener, *r, seg);
-  if (hash_request(tcp, listener, *r)) {
-    send_synack(tcp, listener, *r);
-  } else {
-    put_request(tcp, *r);  // what would have been the table's
-  }
-  put_request(tcp, *r);
+  answer_with_request(tcp, listener, *r, seg);
 }
 
 // ---- a segment for a request ----
@@ -290,7 +314,7 @@ void on_syn_again(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg) {
 void on_outside(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, const Stamp& stamp) {
   const bool answer =
       !seg.header.rst() && !is_oow_rate_limited(tcp.ns, seg, Mib::TcpExtTCPACKSkippedSynRecv, r.last_oow_ack_time);
-  if (answer) send_request_ack(tcp, listener, r, seg);
+  if (answer) send_request_ack(tcp, listener, r, seg, r.snt_isn + 1);
   if (stamp.is_old) {
     tcp.count(Mib::TcpExtPAWSEstab);
     tcp.ns.drop(DropReason::kTcpPaws);

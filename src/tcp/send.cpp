@@ -149,6 +149,8 @@ Result<void> check_sendable(Conn& c) {
     return err(e);
   }
   if (c.sk.shutdown & inet::kSendShutdown) return err(EPIPE);
+  if (state == State::kSynRecv && c.fastopen_request != nullptr) return {};
+  if (c.defer_connect) return err(EINPROGRESS);
   if (in_state(state, {State::kSynSent, State::kSynRecv})) {
     c.nospace = true;
     return err(EAGAIN);
@@ -209,6 +211,17 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
 }
 
 }  // namespace
+
+size_t append_bytes(Conn& c, TxSegment& t, std::span<const iovec> data, size_t most) {
+  Source from(data);
+  size_t done = 0;
+  while (done < most) {
+    const size_t left = from.left();
+    if (append(c, t, from, most - done) != Append::kDone || left == from.left()) break;
+    done += left - from.left();
+  }
+  return done;
+}
 
 // Linux's sk_stream_is_writeable: a third of the buffer is free, and little is unsent.
 bool is_writable(const Conn& c) {

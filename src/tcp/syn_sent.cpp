@@ -1,10 +1,11 @@
 // A segment in SYN_SENT (RFC 9293 §3.10.7.3; Linux's tcp_rcv_synsent_state_process): SYN-ACK → ESTABLISHED, SYN →
 // SYN_RECV (crossed SYNs, a connection to oneself among them), RST → ECONNREFUSED. Data and FIN that come with a
-// SYN-ACK are left for the peer to send again (no Fast Open).
+// SYN-ACK are left for the peer to send again, unless the SYN was one of Fast Open.
 #include <sys/epoll.h>
 
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -67,7 +68,8 @@ void use_timestamps_if_seen(Conn& c) {
 
 // ---- SYN-ACK ----
 
-void take_synack(Conn& c, Segment& seg) {
+// true: data went out with the ACK.
+bool take_synack(Conn& c, Segment& seg) {
   const uint8_t ecn = seg.header.flags & (wire::kTcpEce | wire::kTcpCwr);
   set_ecn(c, ecn == wire::kTcpEce);  // RFC 3168 §6.1.1
   c.irs = seg.seq;
@@ -86,13 +88,21 @@ void take_synack(Conn& c, Segment& seg) {
   initialize_rcv_mss(c);
   c.copied_seq = c.rcv_nxt;
   finish_connect(c, &seg);
+  const bool resent = on_fastopen_synack(c, seg);
   c.effects.events |= EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLRDHUP | EPOLLHUP;
+  return resent;
+}
+
+Verdict go_on_with_text(Conn& c, Segment& seg) {
+  if (seg.packet != nullptr) process_urgent(c, seg);
+  c.effects.send_data = true;
+  return Verdict::consumed();
 }
 
 // The ACK may wait for data that is about to leave. Else it goes at once, and perhaps with data behind it.
 Verdict acknowledge_synack(Conn& c, Segment& seg) {
-  const bool data_waits =
-      c.has_unsent() || c.sk.options->defer_accept_s != 0 || c.ack.pingpong >= c.tcp.ns.sysctl.tcp_pingpong_thresh;
+  const bool data_waits = c.has_unsent() || c.write_pending != 0 || c.sk.options->defer_accept_s != 0 ||
+                          c.ack.pingpong >= c.tcp.ns.sysctl.tcp_pingpong_thresh;
   if (data_waits) {
     schedule_ack(c);
     enter_quickack_mode(c, kMaxQuickAcks);
@@ -100,9 +110,7 @@ Verdict acknowledge_synack(Conn& c, Segment& seg) {
     return Verdict::consumed();
   }
   send_ack(c);
-  process_urgent(c, seg);
-  c.effects.send_data = true;
-  return Verdict::consumed();
+  return go_on_with_text(c, seg);
 }
 
 Verdict refuse(Conn& c, uint16_t mss_clamp, DropReason why) {
@@ -130,8 +138,7 @@ Verdict on_segment_with_ack(Conn& c, Segment& seg, uint16_t mss_clamp) {
     return Verdict::drop(DropReason::kTcpReset);
   }
   if (!seg.header.syn()) return ignore(c, mss_clamp, DropReason::kTcpFlags);
-  take_synack(c, seg);
-  return acknowledge_synack(c, seg);
+  return take_synack(c, seg) ? go_on_with_text(c, seg) : acknowledge_synack(c, seg);
 }
 
 // ---- SYN: both ends open at once ----

@@ -72,7 +72,7 @@ BareSegment bare_of(const TcpSock& listener, const Request& r) {
 
 }  // namespace
 
-bool send_synack(Tcp& tcp, TcpSock& listener, Request& r) {
+bool send_synack(Tcp& tcp, TcpSock& listener, Request& r, const wire::FastOpenCookie* cookie) {
   BareSegment b = bare_of(listener, r);
   b.tos = tos_of_synack(tcp.ns, listener, r);
   b.header.flags = wire::kTcpSyn | wire::kTcpAck;
@@ -80,6 +80,7 @@ bool send_synack(Tcp& tcp, TcpSock& listener, Request& r) {
   b.header.seq = r.snt_isn;
   b.header.window = static_cast<uint16_t>(synack_window(r));
   synack_options(tcp, r, b.header.options);
+  if (cookie != nullptr) b.header.options.fast_open = *cookie;
   if (r.snt_synack_us == 0) r.snt_synack_us = static_cast<uint64_t>(tcp.now().us()) | (tcp.now().us() == 0 ? 1 : 0);
   return send_bare(tcp, b).has_value();
 }
@@ -93,11 +94,11 @@ bool resend_synack(Tcp& tcp, TcpSock& listener, Request& r) {
   return true;
 }
 
-void send_request_ack(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg) {
+void send_request_ack(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, Seq seq) {
   BareSegment b = bare_of(listener, r);
   b.tos = seg.dsfield & 0xfc;
   b.header.flags = wire::kTcpAck;
-  b.header.seq = r.snt_isn + 1;
+  b.header.seq = seq;
   b.header.window = static_cast<uint16_t>(synack_window(r) >> r.rcv_wscale);
   if (r.tstamp_ok) {
     b.header.options.has_timestamp = true;

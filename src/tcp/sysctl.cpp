@@ -1,5 +1,7 @@
-// The sysctls of TCP that are words, not numbers.
-#include "tcp/tcp.h"
+// The sysctls of TCP that are words, not numbers, or that do something when they are set.
+#include <charconv>
+
+#include "tcp/fastopen.h"
 
 namespace leat::tcp {
 namespace {
@@ -40,12 +42,39 @@ std::string get_default_qdisc(void* context) {
   return of(context).paces_all.load(std::memory_order_relaxed) ? "fq" : "pfifo_fast";
 }
 
+// ---- Fast Open ----
+
+std::string get_fastopen_key(void* context) {
+  return print_fastopen_keys(of(context));
+}
+
+Result<void> set_fastopen_key(void* context, std::string_view text) {
+  return parse_fastopen_keys(of(context), text);
+}
+
+std::string get_blackhole_timeout(void* context) {
+  return std::to_string(of(context).fastopen->blackhole_timeout_s.load(std::memory_order_relaxed));
+}
+
+// Whatever it is set to, what was feared so far is forgotten.
+Result<void> set_blackhole_timeout_s(void* context, std::string_view text) {
+  int32_t seconds = -1;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+  if (error != std::errc() || (stop != end && *stop != '\n') || seconds < 0) return err(EINVAL);
+  set_blackhole_timeout(of(context), static_cast<uint32_t>(seconds));
+  return {};
+}
+
 }  // namespace
 
 void register_sysctls(Tcp& tcp) {
   Netns& ns = tcp.ns;
   ns.add_string_sysctl({"net.ipv4.tcp_congestion_control", &tcp, &get_default_congestion, &set_default_congestion});
   ns.add_string_sysctl({"net.ipv4.tcp_available_congestion_control", &tcp, &get_available_congestion, nullptr});
+  ns.add_string_sysctl({"net.ipv4.tcp_fastopen_key", &tcp, &get_fastopen_key, &set_fastopen_key});
+  ns.add_string_sysctl(
+      {"net.ipv4.tcp_fastopen_blackhole_timeout_sec", &tcp, &get_blackhole_timeout, &set_blackhole_timeout_s});
   ns.add_string_sysctl({"net.core.default_qdisc", &tcp, &get_default_qdisc, &set_default_qdisc});
 }
 

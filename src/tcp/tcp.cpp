@@ -79,7 +79,8 @@ Tcp::Tcp(Netns& n, PacketPool& p, ip::Ip& i, const Config& config)
       requests("request_sock_TCP"),
       requests6("request_sock_TCPv6"),
       time_waits("tw_sock_TCP"),
-      time_waits6("tw_sock_TCPv6") {
+      time_waits6("tw_sock_TCPv6"),
+      fastopen(std::make_unique<FastOpen>(n.rng)) {
   LEAT_CHECK(default_options != nullptr);
   established.set_release(&release_common, this);
   listeners.set_release(&release_common, this);
@@ -160,6 +161,9 @@ void Tcp::destroy_sock(TcpSock& s) {
     delete s.listener;
   }
   if (s.conn != nullptr) {
+    remove_fastopen_request(*s.conn, false);
+    check_blackhole_at_end(*s.conn);
+    put_queue(s.conn->fastopen_queue);
     purge_queues(*s.conn);
     release_congestion(*s.conn);
     if (s.conn->orphan) counts.orphans.fetch_sub(1, std::memory_order_relaxed);
@@ -220,7 +224,8 @@ uint32_t events_of_connection(Conn& c) {
   uint32_t events = 0;
   if (shut == (inet::kRcvShutdown | inet::kSendShutdown) || state == State::kClose) events |= EPOLLHUP;
   if ((shut & inet::kRcvShutdown) != 0) events |= kIn | EPOLLRDHUP;
-  if (!in_state(state, {State::kSynSent, State::kSynRecv})) {
+  const bool is_opening = state == State::kSynSent || (state == State::kSynRecv && c.fastopen_request == nullptr);
+  if (!is_opening) {
     if (is_readable(c)) events |= kIn;
     if ((shut & inet::kSendShutdown) != 0 || is_writable_or_noted(c)) events |= kOut;
     if ((c.urg_data & kUrgValid) != 0) events |= EPOLLPRI;

@@ -28,6 +28,16 @@ struct ReceiveInfo {
   uint32_t inq = 0;
 };
 
+struct Destination {
+  IpAddress address;
+  uint16_t port = 0;
+};
+
+struct OpenWithData {
+  size_t copied = 0;  // went with the SYN
+  int error = 0;      // 0: connected. EINPROGRESS, EALREADY: being connected; or why it cannot be
+};
+
 struct Counts {  // /proc/net/sockstat, ss -s
   std::atomic<uint64_t> orphans{0};
   std::atomic<uint64_t> time_waits{0};
@@ -51,7 +61,11 @@ class Tcp final : public ip::Transport {
   Result<TcpSock*> accept(TcpSock& listener);  // one reference; EAGAIN, EINVAL, or the socket's error
   Result<void> connect(TcpSock& s, const IpAddress& address, uint16_t port);  // EINPROGRESS while the SYN is out
   Result<void> disconnect(TcpSock& s);                                        // connect(AF_UNSPEC)
-  Result<size_t> send(TcpSock& s, std::span<const iovec> data, int flags);
+  Result<size_t> send(TcpSock& s, std::span<const iovec> data, int flags);  // EINPROGRESS: open_with_data is to be used
+  // Fast Open: connects (`to` is looked at if it is not connecting yet) with as much of the data as the SYN takes.
+  OpenWithData open_with_data(TcpSock& s, const Result<Destination>& to, std::span<const iovec> data);
+  void count_pending_write(TcpSock& s, bool begins);  // a writer waits for the connection to be made
+  void flush_metrics();                               // `ip tcp_metrics flush all`
   Result<size_t> receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info);
   Result<void> shutdown(TcpSock& s, int how);  // SHUT_RD, SHUT_WR, SHUT_RDWR
   // The file is gone. The connection goes on closing as an orphan; the caller's reference is given up. With SO_LINGER

@@ -9,6 +9,7 @@
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
 #include "tcp/doors.h"
+#include "tcp/fastopen.h"
 #include "tcp/input.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
@@ -91,6 +92,7 @@ bool give_up_retransmitting(Conn& c) {
     }
   }
   if (!expired) expired = has_timed_out(c, retry_until, c.sk.options->user_timeout_ms);
+  detect_blackhole(c, expired);
   if (expired) {
     write_error(c);
     return true;
@@ -113,15 +115,6 @@ void count_failure(Conn& c) {
   } else if (c.ca_state == CaState::kDisorder || c.sacked_out != 0) {
     c.tcp.count(reno ? Mib::TcpExtTCPRenoFailures : Mib::TcpExtTCPSackFailures);
   }
-}
-
-void update_rto_stats(Conn& c) {
-  if (c.retransmits == 0) {
-    ++c.total_rto_recoveries;
-    c.rto_stamp = timestamp_now(c);
-  }
-  if (c.retransmits < 255) ++c.retransmits;
-  ++c.total_rto;
 }
 
 Duration clamp_rto_to_user_timeout(const Conn& c) {
@@ -172,13 +165,14 @@ bool probes_with_retransmission(Conn& c) {
 }
 
 void on_retransmit_timer(Conn& c) {
+  if (c.fastopen_request != nullptr) return on_synack_timer(c);
   if (c.packets_out == 0 || c.rtx_head() == nullptr) return;
   if (probes_with_retransmission(c)) return;
   c.tcp.count(Mib::TcpExtTCPTimeouts);
   if (give_up_retransmitting(c)) return;
   if (c.retransmits == 0) count_failure(c);
   enter_loss(c);
-  update_rto_stats(c);
+  count_rto(c);
   const int error = retransmit(c, *c.rtx_head(), 1);
   if (error == ENOBUFS || error == ENOMEM) {  // out of memory here, not there: try again soon
     arm_loss_timer(c, LossTimer::kRetransmit, kResourceProbeInterval);
@@ -453,7 +447,17 @@ void reset_keepalive_timer(Conn& c) {
   }
 }
 
+void count_rto(Conn& c) {
+  if (c.retransmits == 0) {
+    ++c.total_rto_recoveries;
+    c.rto_stamp = timestamp_now(c);
+  }
+  if (c.retransmits < 255) ++c.retransmits;
+  ++c.total_rto;
+}
+
 void rearm_rto(Conn& c) {
+  if (c.fastopen_request != nullptr) return;  // the timer is the SYN-ACK's
   if (c.packets_out == 0) {
     disarm_loss_timer(c);
     return;

@@ -56,6 +56,9 @@ struct Seg {
   Seg& sack_ok() { return sack_permitted = true, *this; }
   Seg& bytes(std::string d) { return length = static_cast<uint32_t>(d.size()), data = std::move(d), *this; }
   Seg& urg(uint16_t u) { return urgent = u, *this; }
+  // The Fast Open option; without bytes the request for a cookie.
+  Seg& fo(const std::vector<uint8_t>& bytes = {}, bool experimental = false);
+  Seg& no_fo() { return without_fo = true, *this; }
   Seg& raw(std::vector<uint8_t> o) { return raw_options = std::move(o), *this; }
 
   std::string flags;
@@ -72,6 +75,8 @@ struct Seg {
   bool sack_permitted = false;
   std::optional<uint16_t> urgent;
   uint32_t flow_label = 0;  // of what came from the host; IPv6
+  std::optional<wire::FastOpenCookie> cookie;
+  bool without_fo = false;
   std::vector<uint8_t> raw_options;  // instead of all others; padded with zeros
   Time at;                           // of a received one: when it left
 };

@@ -103,6 +103,7 @@ std::vector<uint8_t> Peer::to_packet(const Seg& s, bool from_host) const {
   o.has_timestamp = s.has_ts;
   o.tsval = s.tsval;
   o.tsecr = s.tsecr;
+  if (s.cookie) o.fast_open = *s.cookie;
   o.sack_count = static_cast<uint8_t>(s.sacks.size());
   for (size_t i = 0; i < s.sacks.size(); ++i)
     o.sacks[i] = {other + s.sacks[i].start, other + s.sacks[i].end};
@@ -202,9 +203,20 @@ void Peer::receive(const std::vector<uint8_t>& packet, const wire::TcpHeader& h,
   if (o.mss != 0) s.mss_option = o.mss;
   if (o.has_wscale) s.wscale = o.wscale;
   s.sack_permitted = o.sack_permitted;
+  if (o.fast_open.present) s.cookie = o.fast_open;
   s.at = harness_.now;
   if (o.has_timestamp) last_tsval_ = o.tsval;
   received_.push_back(std::move(r));
+}
+
+Seg& Seg::fo(const std::vector<uint8_t>& bytes, bool experimental) {
+  wire::FastOpenCookie c;
+  c.present = true;
+  c.experimental = experimental;
+  c.length = static_cast<uint8_t>(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), c.bytes.begin());
+  cookie = c;
+  return *this;
 }
 
 std::string Peer::compare(const Seg& e, const Received& r) const {
@@ -214,7 +226,8 @@ std::string Peer::compare(const Seg& e, const Received& r) const {
   if (e.seq != a.seq) return "seq";
   if ((flags & wire::kTcpAck) && e.ack != a.ack) return "ack";
   if (e.length != a.length) return "length";
-  if (a.length != 0 && *a.data != e.data.value_or(stream(e.seq, e.length))) return "payload";
+  const uint32_t first = e.seq + ((flags & wire::kTcpSyn) ? 1u : 0u);
+  if (a.length != 0 && *a.data != e.data.value_or(stream(first, e.length))) return "payload";
   if (e.window && e.window != a.window) return "window";
   if (e.urgent && e.urgent != a.urgent) return "urgent pointer";
   if (e.sacks != a.sacks) return "SACK blocks";
@@ -223,6 +236,8 @@ std::string Peer::compare(const Seg& e, const Received& r) const {
   if (e.mss_option && e.mss_option != a.mss_option) return "MSS";
   if (e.wscale && e.wscale.value() != a.wscale.value_or(-1)) return "window scale";
   if (e.sack_permitted && !a.sack_permitted) return "sackOK";
+  if (e.cookie && e.cookie != a.cookie) return "Fast Open option";
+  if (e.without_fo && a.cookie) return "Fast Open option where none may be";
   return {};
 }
 

@@ -64,6 +64,7 @@ void Settings::apply_new() {
 void Settings::apply(const std::string& line) {
   if (line.rfind("!ip route ", 0) == 0) return change_route(line);
   if (line.rfind("!tc qdisc ", 0) == 0) return change_qdisc(line);
+  if (line.rfind("!ip tcp_metrics flush", 0) == 0) return stack_.impl().tcp.flush_metrics();
   if (line.empty() || line[0] == '!') return;
   const auto eq = line.find('=');
   if (eq == std::string::npos) return;

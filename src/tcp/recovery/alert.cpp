@@ -56,12 +56,6 @@ bool leave_state(Conn& c) {
   return false;
 }
 
-void update_rto_time(Conn& c) {
-  if (c.rto_stamp == 0) return;
-  c.total_rto_time += timestamp_now(c) - c.rto_stamp;
-  c.rto_stamp = 0;
-}
-
 // True: go on to see whether a new recovery must start.
 bool in_recovery(Conn& c, Seq prior_snd_una, uint32_t dupacks, uint32_t& flag) {
   if (!(flag & kFlagSndUnaAdvanced)) {
@@ -117,6 +111,12 @@ void decide_recovery(Conn& c, Seq prior_snd_una, uint32_t dupacks, uint32_t& fla
     go_on = in_open_or_disorder(c, dupacks, flag);
   }
   if (go_on) rexmit = Rexmit::kWhatIsLost;
+}
+
+void update_rto_time(Conn& c) {
+  if (c.rto_stamp == 0) return;
+  c.total_rto_time += timestamp_now(c) - c.rto_stamp;
+  c.rto_stamp = 0;
 }
 
 }  // namespace leat::tcp

@@ -80,6 +80,7 @@ void cwnd_event(Conn& c, cc::Event e);
 
 // alert.cpp
 void decide_recovery(Conn& c, Seq prior_snd_una, uint32_t dupacks, uint32_t& flag, Rexmit& rexmit);
+void update_rto_time(Conn& c);  // time-outs have ended: how long they took
 
 // rack.cpp
 void rack_advance(Conn& c, uint8_t sacked, Seq end_seq, uint64_t sent_us);
@@ -124,6 +125,11 @@ void transmit_lost(Conn& c);                                     // tcp_xmit_ret
 void rearm_rto(Conn& c);
 void set_loss_timer(Conn& c);           // tcp_set_xmit_timer
 Duration rto_remaining(const Conn& c);  // until the head's RTO
+
+void count_rto(Conn& c);  // tcp_update_rto_stats
+
+// mtu.cpp
+void retransmit_without_congestion(Conn& c);  // tcp_non_congestion_loss_retransmit: what is marked lost
 
 // ack.cpp
 void update_pacing_rate(Conn& c);

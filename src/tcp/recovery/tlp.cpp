@@ -7,6 +7,7 @@
 namespace leat::tcp {
 
 bool schedule_loss_probe(Conn& c, bool advancing_rto) {
+  if (c.fastopen_request != nullptr) return false;  // not before the handshake is over
   const auto early = c.tcp.ns.sysctl.tcp_early_retrans.as<int>();
   if ((early != 3 && early != 4) || c.packets_out == 0 || c.is_reno()) return false;
   if (c.ca_state != CaState::kOpen && c.ca_state != CaState::kCwr) return false;

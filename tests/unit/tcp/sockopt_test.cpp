@@ -177,10 +177,16 @@ TEST(SockOpt, WhatIsNotBuiltFailsAsOnALinuxWithoutIt) {
   EXPECT_EQ(l.set(s, kOptRepair, 1), EPERM);
   EXPECT_EQ(l.get(s, kOptRepair), 0);
   EXPECT_EQ(l.set(s, kOptTimestamp, 1), EPERM);
-  EXPECT_EQ(l.set(s, kOptFastopen, 5), EOPNOTSUPP);
   EXPECT_EQ(l.get(s, kOptFastopen), 0);
+  EXPECT_EQ(l.set(s, kOptFastopen, -1), EINVAL);
+  EXPECT_EQ(l.set(s, kOptFastopen, 5), 0);
+  EXPECT_EQ(l.get(s, kOptFastopen), 5);
   EXPECT_EQ(l.set(s, kOptFastopenConnect, 2), EINVAL);
-  EXPECT_EQ(l.set(s, kOptFastopenConnect, 1), EOPNOTSUPP);
+  EXPECT_EQ(l.set(s, kOptFastopenConnect, 1), 0);
+  EXPECT_EQ(l.get(s, kOptFastopenConnect), 1);
+  EXPECT_EQ(l.set(s, kOptFastopenNoCookie, -1), EINVAL);
+  EXPECT_EQ(l.set(s, kOptFastopenNoCookie, 1), 0);
+  EXPECT_EQ(l.get(s, kOptFastopenNoCookie), 1);
   EXPECT_EQ(l.set(s, kOptIsMptcp, 1), ENOPROTOOPT);
   EXPECT_EQ(l.set(s, kOptInfo, 1), ENOPROTOOPT);
   EXPECT_EQ(l.set(s, kOptThinDupack, 1), 0);
