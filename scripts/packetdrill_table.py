@@ -12,8 +12,7 @@ import sys
 KERNEL_OK = ("pass", "flaky", "pass-loose")
 # What a failing script of a folder needs that is not there yet; the first that fits.
 REASONS = [
-    ("fastopen/", "Fast Open is not built yet"), ("zerocopy/fastopen", "Fast Open is not built yet"),
-    ("syscall_bad_arg/fastopen", "Fast Open is not built yet"), ("zerocopy/", "MSG_ZEROCOPY is not built yet"),
+    ("zerocopy/", "MSG_ZEROCOPY is not built yet"),
     ("timestamping/", "SO_TIMESTAMPING is not built yet"), ("mtu_probe/", "tcp_mtu_probing is not built yet"),
     ("splice/", "the adapter has no pipes"), ("md5/", "TCP_MD5SIG is not built yet"),
     ("syscall_bad_arg/sendmsg", "SO_TIMESTAMPING is not built yet"),

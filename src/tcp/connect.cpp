@@ -337,6 +337,7 @@ void renew(Conn& c) {
   const uint8_t write_pending = c.write_pending;
   FastOpenQueue* const queue = c.fastopen_queue;
   remove_fastopen_request(c, false);
+  check_blackhole_at_end(c);
   purge_queues(c);
   release_congestion(c);
   c.~Conn();

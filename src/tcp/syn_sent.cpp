@@ -106,6 +106,7 @@ Verdict acknowledge_synack(Conn& c, Segment& seg) {
   if (data_waits) {
     schedule_ack(c);
     enter_quickack_mode(c, kMaxQuickAcks);
+    c.ack.pending |= kAckTimer;
     arm_delack(c, kDelackMax);
     return Verdict::consumed();
   }

@@ -417,7 +417,7 @@ TEST_P(FastOpenClientTest, AFinThatComesWithTheSynAckEndsTheStream) {
   peer.expect(Seg("S", 0, 0, 100));
   Seg s("SF.", 0, 101, 400);
   peer.send(s.mss(1000).sack_ok());
-  peer.expect(Seg(".", 101, 402));
+  peer.expect_after(Duration::from_ms(200), Seg(".", 101, 402));  // perhaps the user has something to say to it
   EXPECT_EQ(read(fd), stream(1, 400));
   EXPECT_EQ(read_error(fd), -1);
   EXPECT_EQ(state(), State::kCloseWait);

@@ -78,7 +78,9 @@ TEST_F(FastOpenCacheTest, IsBoundedAndForgetsWhatWasNotUsedForLongest) {
   cache.set(me, used, 1400, cookie_of({1, 2, 3, 4}), 0);
   for (uint32_t i = 0; i < 100'000; ++i) {
     cache.set(me, IpAddress::from_v4(0x0b000000 + i), 1000, cookie_of({9, 9, 9, 9}), 0);
-    if (i % 64 == 0) ASSERT_EQ(cache.get(me, used).mss, 1400) << i;
+    if (i % 64 == 0) {
+      ASSERT_EQ(cache.get(me, used).mss, 1400) << i;
+    }
   }
   EXPECT_EQ(cache.size(), FastOpenCache::kSets * FastOpenCache::kWays);
   cache.clear();
