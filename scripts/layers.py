@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Includes of src/<room>/ may only point at the same room or at rooms to its left.
 
-    base <- netns <- pkt <- wire <- link, ip <- inet <- tcp, udp <- socket <- stack <- diag <- sim, preload, cli
+    base <- netns <- pkt <- wire <- link, ip <- inet <- tcp, udp <- socket <- stack <- diag <- sim, preload <- cli
 
 Rooms on one step do not see each other, except that ip may include the Link interface and what that interface asks of
 its callers (checksums finished for a link that does not take partial ones). The headers in include/leat/
@@ -13,7 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STEPS = [["base"], ["netns"], ["pkt"], ["wire"], ["link", "ip"], ["inet"], ["tcp", "udp"], ["socket"], ["stack"],
-         ["diag"], ["sim", "preload", "cli"]]
+         ["diag"], ["sim", "preload"], ["cli"]]
 STEP_OF = {room: number for number, rooms in enumerate(STEPS) for room in rooms}
 ALLOWED = {("ip", "link/link.h"), ("ip", "link/checksum_complete.h")}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -49,6 +49,16 @@ struct PingOptions {
 };
 int ping(const PingOptions& o);
 
+struct DrillOptions {
+  std::vector<std::string> scripts;      // files, or folders with .pkt files
+  std::vector<std::string> variants;     // empty: all three
+  std::vector<std::string> definitions;  // NAME=VALUE
+  bool kernel = false;
+  int64_t tolerance_us = -1;  // < 0: none more for leat, 20 ms for the kernel
+  bool verbose = false, quiet = false;
+};
+int drill(const DrillOptions& o);
+
 // ss, nstat, sysctl, proc: the words behind the verb.
 int ask_running(const std::string& verb, std::vector<std::string> words);
 

@@ -83,6 +83,27 @@ CLI::App* add_ping(CLI::App& app, PingOptions& o) {
   return s;
 }
 
+CLI::App* add_drill(CLI::App& app, DrillOptions& o) {
+  auto* s = app.add_subcommand("drill", "runs packetdrill scripts against leat, in virtual time and without rights");
+  s->add_option("SCRIPT", o.scripts, "scripts, or folders of them (*.pkt)")->required();
+  s->add_option("--variant", o.variants, "ipv4, ipv6, ipv4-mapped-ipv6; all three when left out")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"ipv4", "ipv6", "ipv4-mapped-ipv6"}));
+  s->add_option("-D,--define", o.definitions, "a word of the script and what it stands for")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  s->add_flag("--kernel", o.kernel, "against this machine's kernel, in a namespace of its own (root) and real time");
+  s->add_option("--tolerance-usecs", o.tolerance_us, "more than the script allows; with --kernel 20000")
+      ->type_name("US");
+  auto* verbose = s->add_flag("-v,--verbose", o.verbose, "all that happens, with times");
+  s->add_flag("-q,--quiet", o.quiet, "only what fails, and the last line")->excludes(verbose);
+  s->footer(
+      "\nExamples:\n  leat drill tests/scripts\n  leat drill --variant ipv4 -v tests/scripts/open/three-way.pkt\n"
+      "  leat drill --kernel tests/scripts/loss\nThe language: docs/DRILL.md");
+  return s;
+}
+
 // Their words belong to the running leat; here they are only listed.
 void add_asking(CLI::App& app) {
   app.add_subcommand("ss", "sockets of a leat that runs, as ss(8)")->group("Looking into a leat that runs");
@@ -104,10 +125,12 @@ int run(int argc, char** argv) {
   FetchOptions fetch_options;
   NcOptions nc_options;
   PingOptions ping_options;
+  DrillOptions drill_options;
   const auto* serve_app = add_serve(app, serve_options);
   const auto* fetch_app = add_fetch(app, fetch_options);
   const auto* nc_app = add_nc(app, nc_options);
   const auto* ping_app = add_ping(app, ping_options);
+  const auto* drill_app = add_drill(app, drill_options);
   add_asking(app);
   try {
     app.parse(argc, argv);
@@ -121,6 +144,7 @@ int run(int argc, char** argv) {
   if (*fetch_app) return fetch(fetch_options);
   if (*nc_app) return nc(nc_options);
   if (*ping_app) return ping(ping_options);
+  if (*drill_app) return drill(drill_options);
   return kExitUsage;
 }
 

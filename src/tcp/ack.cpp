@@ -198,7 +198,10 @@ AckResult process_ack(Conn& c, Segment& seg, uint32_t flag) {
     if (!(flag & kFlagNoChallengeAck)) send_challenge_ack(c);
     return AckResult::kChallenged;
   }
-  if (after(seg.ack, c.snd_nxt)) return AckResult::kInvalid;
+  if (after(seg.ack, c.snd_nxt)) {  // RFC 9293 §3.10.7.4: what was never sent is answered with what is known
+    if (!(flag & kFlagNoChallengeAck)) send_challenge_ack(c);
+    return AckResult::kInvalid;
+  }
   if (after(seg.ack, k.prior_snd_una)) {
     k.flag |= kFlagSndUnaAdvanced;
     c.retransmits = 0;

@@ -17,20 +17,20 @@ void fill_syn_options(Conn& c, wire::TcpOptions& o) {
   const auto& sys = c.tcp.ns.sysctl;
   c.advmss = std::min(c.advmss, advertised_mss(c));  // the path may have become narrower since the first SYN
   o.mss = static_cast<uint16_t>(c.advmss);
-  const bool answers = c.state() == State::kSynRecv;  // crossed SYNs: only what the peer offered as well
-  if (answers ? c.rx_opt.tstamp_ok : sys.tcp_timestamps != 0) {
+  // Also in the SYN-ACK of crossed SYNs: Linux offers what it has, whatever the peer's SYN said.
+  if (sys.tcp_timestamps != 0) {
     o.has_timestamp = true;
     o.tsecr = c.rx_opt.ts_recent;
   }
-  if (answers ? c.rx_opt.wscale_ok : sys.tcp_window_scaling != 0) {
+  if (sys.tcp_window_scaling != 0) {
     o.has_wscale = true;
     o.wscale = c.rx_opt.rcv_wscale;
   }
-  o.sack_permitted = answers ? c.rx_opt.sack_ok : sys.tcp_sack != 0;
+  o.sack_permitted = sys.tcp_sack != 0;
   if (c.syn_cookie != nullptr) o.fast_open = *c.syn_cookie;
 }
 
-void fill_established_options(const Conn& c, wire::TcpOptions& o) {
+void fill_established_options(Conn& c, wire::TcpOptions& o) {
   uint32_t room = wire::kTcpMaxHeaderBytes - wire::kTcpHeaderBytes;
   if (c.rx_opt.tstamp_ok) {
     o.has_timestamp = true;
@@ -44,6 +44,7 @@ void fill_established_options(const Conn& c, wire::TcpOptions& o) {
   if (c.has_dsack) o.sacks[n++] = c.duplicate_sack;  // RFC 2883 §4: first
   for (size_t i = 0; n < o.sack_count; ++i)
     o.sacks[n++] = c.selective_acks[i];
+  c.has_dsack = false;  // told once
 }
 
 void fill_urgent(const Conn& c, Seq seq, wire::TcpHeader& h) {

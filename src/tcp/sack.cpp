@@ -207,17 +207,17 @@ void tag_block(Conn& c, const Blocks& blocks, int i, bool found_dsack, SackTag& 
   const bool is_dup = found_dsack && i == blocks.first_index;
   const SackBlock* next_dup =
       found_dsack && i + 1 == blocks.first_index ? &blocks.block[static_cast<size_t>(i + 1)] : nullptr;
-  Seq start = b.start;
+  Seq from = b.start;  // where to walk; what a segment is matched with is the whole block, wherever the last one ended
   if (!is_dup && next_dup == nullptr && c.sacked_out != 0) {
     for (const SackBlock& known : c.recv_sack_cache) {
-      if (known.start == known.end || !after(b.end, known.start) || !before(start, known.end)) continue;
-      if (before(start, known.start)) walk(c, skip_to(c, start), nullptr, tag, start, known.start, false);
-      start = known.end;
-      if (!after(b.end, start)) return;
+      if (known.start == known.end || !after(b.end, known.start) || !before(from, known.end)) continue;
+      if (before(from, known.start)) walk(c, skip_to(c, from), nullptr, tag, b.start, known.start, false);
+      from = known.end;
+      if (!after(b.end, from)) return;
     }
   }
-  TxSegment* from = !before(start, highest_sack_seq(c)) ? c.highest_sack : skip_to(c, start);
-  walk(c, from, next_dup, tag, start, b.end, is_dup);
+  TxSegment* first = !before(from, highest_sack_seq(c)) ? c.highest_sack : skip_to(c, from);
+  walk(c, first, next_dup, tag, b.start, b.end, is_dup);
 }
 
 }  // namespace

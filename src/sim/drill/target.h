@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,6 +61,8 @@ class Target {
  public:
   virtual ~Target() = default;
   virtual Time now() const = 0;
+  // What the clock of SCM_TIMESTAMPING shows when now() is zero; infinite: not known.
+  virtual Duration epoch() const { return Duration::infinite(); }
   // Time passes until `t`, or until a packet was sent or a pending call has ended (then it returns early).
   virtual void run_until(Time t) = 0;
   virtual void inject(const std::vector<uint8_t>& packet) = 0;  // arrives now
@@ -67,7 +70,13 @@ class Target {
   virtual Calls& calls() = 0;  // for what does not block
   virtual std::unique_ptr<PendingCall> begin(std::function<int64_t(Calls&)> call) = 0;
   virtual bool set_sysctl(const std::string& name, const std::string& value, std::string& why) = 0;
+  // A command about the interface: "tc qdisc …", "ip route change …". false: `why` says what is wrong.
+  virtual bool configure(const std::string& command, std::string& why) {
+    why = "there is nobody to run '" + command + "'";
+    return false;
+  }
   virtual uint64_t counter(const std::string& name) = 0;  // as nstat names it
+  virtual std::map<std::string, uint64_t> all_counters() { return {}; }
 };
 
 }  // namespace leat::drill

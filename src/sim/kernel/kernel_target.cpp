@@ -130,6 +130,12 @@ class Impl final : public KernelTarget {
   bool set_sysctl(const std::string& name, const std::string& value, std::string& why) override;
   uint64_t counter(const std::string& name) override;
   int shell(const std::string& command) override { return std::system(command.c_str()); }
+  bool configure(const std::string& command, std::string& why) override {
+    if (shell(command + " > /dev/null 2>&1") == 0) return true;
+    why = "'" + command + "' failed";
+    return false;
+  }
+  std::map<std::string, uint64_t> all_counters() override;
 
  private:
   std::string open_packet_socket();
@@ -252,6 +258,12 @@ bool Impl::set_sysctl(const std::string& name, const std::string& value, std::st
 
 // Pairs of lines: "TcpExt: SyncookiesSent …" and "TcpExt: 0 …".
 uint64_t Impl::counter(const std::string& name) {
+  return all_counters()[name];
+}
+
+// Each line of names is followed by one of values; both begin with the group.
+std::map<std::string, uint64_t> Impl::all_counters() {
+  std::map<std::string, uint64_t> all;
   for (const char* file : {"netstat", "snmp"}) {
     std::ifstream in(std::string("/proc/thread-self/net/") + file);
     std::string names, values;
@@ -261,12 +273,11 @@ uint64_t Impl::counter(const std::string& name) {
       n >> prefix;
       v >> value;
       if (!prefix.empty()) prefix.pop_back();
-      while (n >> word && v >> value) {
-        if (prefix + word == name) return std::strtoull(value.c_str(), nullptr, 10);
-      }
+      while (n >> word && v >> value)
+        all[prefix + word] = std::strtoull(value.c_str(), nullptr, 10);
     }
   }
-  return 0;
+  return all;
 }
 
 }  // namespace

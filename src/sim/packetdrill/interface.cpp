@@ -8,12 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "sim/packetdrill/script_link.h"
+#include "sim/drill/script_link.h"
 #include "sim/packetdrill/settings.h"
 #include "sim/packetdrill/virtual_time.h"
 
 namespace leat::packetdrill {
 namespace {
+
+using drill::ScriptLink;
 
 class Instance {
  public:

@@ -7,8 +7,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "ip/netif.h"
-#include "stack/stack_impl.h"
+#include "sim/drill/interface_commands.h"
 
 namespace leat::packetdrill {
 namespace {
@@ -62,51 +61,16 @@ void Settings::apply_new() {
 }
 
 void Settings::apply(const std::string& line) {
-  if (line.rfind("!ip route ", 0) == 0) return change_route(line);
-  if (line.rfind("!tc qdisc ", 0) == 0) return change_qdisc(line);
-  if (line.rfind("!ip tcp_metrics flush", 0) == 0) return stack_.impl().tcp.flush_metrics();
-  if (line.empty() || line[0] == '!') return;
+  if (line.empty()) return;
+  if (line[0] == '!') {  // a command that is not known: the script's business, as a sysctl is
+    std::string why;
+    (void)drill::configure_interface(stack_, ifindex_, line.substr(1), why);
+    return;
+  }
   const auto eq = line.find('=');
   if (eq == std::string::npos) return;
   // Unknown names and values are the script's business: it may set what only some kernels have.
   (void)stack_.set_sysctl(line.substr(0, eq), plain_number(line.substr(eq + 1)));
-}
-
-void Settings::change_qdisc(const std::string& command) {
-  const bool removes = command.find(" del") != std::string::npos;
-  const bool is_fq = !removes && command.size() >= 3 && command.find(" fq") != std::string::npos;
-  const bool blocks = !removes && command.find(" limit 0") != std::string::npos;
-  (void)stack_.set_sysctl("net.core.default_qdisc", is_fq ? "fq" : "pfifo_fast");
-  stack_.impl().ip.interface(static_cast<uint16_t>(ifindex_))->set_blocked(blocks);
-}
-
-void Settings::change_route(const std::string& command) {
-  std::stringstream in(command);
-  std::string word, destination;
-  in >> word >> word >> word >> destination;  // !ip route VERB DESTINATION
-  RouteOptions o;
-  o.ifindex = ifindex_;
-  while (in >> word) {
-    if (word == "lock") continue;
-    std::string value;
-    in >> value;
-    if (value == "lock") {
-      if (word == "mtu") o.mtu_locked = true;
-      in >> value;
-    }
-    const auto number = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
-    if (word == "advmss") o.advmss = number;
-    if (word == "mtu") o.mtu = number;
-    if (word == "initcwnd") o.initcwnd = number;
-    if (word == "initrwnd") o.initrwnd = number;
-    if (word == "window") o.window = number;
-    if (word == "quickack") o.quickack = number != 0;
-    if (word == "rto_min") o.rto_min_ms = number;
-  }
-  if (destination.find('/') == std::string::npos && destination != "default") {
-    destination += destination.find(':') == std::string::npos ? "/32" : "/128";
-  }
-  (void)stack_.add_route(destination, "", o);  // the wire has no neighbours: on link
 }
 
 void Settings::write_counters() {

@@ -25,8 +25,6 @@ class Settings {
 
  private:
   void apply(const std::string& line);
-  void change_qdisc(const std::string& command);
-  void change_route(const std::string& command);
 
   Stack& stack_;
   Setup setup_;

@@ -1,4 +1,4 @@
-// The wire of a packetdrill run: what the script injects is received, what the stack sends waits for the script.
+// The wire of a script: what the script injects is received, what the stack sends waits for the script.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include "leat/link.h"
 #include "leat/time.h"
 
-namespace leat::packetdrill {
+namespace leat::drill {
 
 class ScriptLink final : public Link {
  public:
@@ -21,6 +21,7 @@ class ScriptLink final : public Link {
     Time at;
   };
   bool take_sent(Sent& out);
+  bool has_sent() const { return !sent_.empty(); }
 
   const LinkFeatures& features() const override { return features_; }
   size_t receive_batch(std::span<Packet*> out, PacketPool& pool, Time now) override;
@@ -35,4 +36,4 @@ class ScriptLink final : public Link {
   std::deque<Sent> sent_;
 };
 
-}  // namespace leat::packetdrill
+}  // namespace leat::drill

@@ -1,11 +1,11 @@
 // See script_link.h.
-#include "sim/packetdrill/script_link.h"
+#include "sim/drill/script_link.h"
 
 #include "link/link.h"
 #include "pkt/packet.h"
 #include "wire/ip_address.h"
 
-namespace leat::packetdrill {
+namespace leat::drill {
 namespace {
 
 // Offset of the TCP payload in an IP packet without extension headers; 0: not TCP.
@@ -69,4 +69,4 @@ bool ScriptLink::take_sent(Sent& out) {
   return true;
 }
 
-}  // namespace leat::packetdrill
+}  // namespace leat::drill

@@ -1,0 +1,32 @@
+// What a running script is talking to: the target, its addresses in this variant, descriptors by the script's numbers,
+// and conversations, of which the current one is the socket under test.
+#pragma once
+
+#include <list>
+#include <map>
+#include <string>
+
+#include "sim/drill/conversation.h"
+#include "sim/drill/target.h"
+
+namespace leat::drill {
+
+enum class Variant : uint8_t { kIpv4, kIpv6, kMapped };
+const char* to_string(Variant v);  // "ipv4", "ipv6", "ipv4-mapped-ipv6"
+
+struct Session {
+  Target& target;
+  Variant variant = Variant::kIpv4;
+  IpAddress local, remote;  // as on the wire
+  uint16_t bind_port = 8080, connect_port = 8080;
+  uint16_t next_remote_port = 40000;
+  std::map<int, int> fds;  // script to target
+  std::list<Conversation> conversations;
+  Conversation* current = nullptr;
+
+  Conversation& open(PacketSpec::Protocol protocol);
+  Conversation* find_fd(int script_fd);
+  Conversation& accept_peer();  // for a SYN that comes in
+};
+
+}  // namespace leat::drill
