@@ -30,7 +30,7 @@ void fill_syn_options(Conn& c, wire::TcpOptions& o) {
   if (c.syn_cookie != nullptr) o.fast_open = *c.syn_cookie;
 }
 
-void fill_established_options(const Conn& c, wire::TcpOptions& o) {
+void fill_established_options(Conn& c, wire::TcpOptions& o) {
   uint32_t room = wire::kTcpMaxHeaderBytes - wire::kTcpHeaderBytes;
   if (c.rx_opt.tstamp_ok) {
     o.has_timestamp = true;
@@ -41,7 +41,8 @@ void fill_established_options(const Conn& c, wire::TcpOptions& o) {
   if (blocks == 0 || !c.rx_opt.sack_ok || room < 12) return;
   o.sack_count = static_cast<uint8_t>(std::min(blocks, (room - 4) / 8));
   size_t n = 0;
-  if (c.has_dsack) o.sacks[n++] = c.duplicate_sack;  // RFC 2883 §4: first
+  if (c.has_dsack) o.sacks[n++] = c.duplicate_sack;  // RFC 2883 §4: first, and once
+  c.has_dsack = false;
   for (size_t i = 0; n < o.sack_count; ++i)
     o.sacks[n++] = c.selective_acks[i];
 }
