@@ -181,6 +181,7 @@ Verdict on_syn_sent_segment(Conn& c, Segment& seg) {
 void finish_connect(Conn& c, const Segment* seg) {
   (void)seg;
   set_state(c, State::kEstablished);
+  c.may_predict = c.rx_opt.snd_wscale == 0;
   c.ack.lrcvtime = c.jiffies();
   init_transfer(c);
   c.lsndtime = c.jiffies();  // the first data is not sent after an idle time
@@ -210,6 +211,7 @@ void init_transfer(Conn& c) {
   // RFC 5681 §3.1: a SYN that was lost, truly, more than once.
   const bool lossy = c.total_retrans > 1 && c.undo_marker != 0;
   c.snd_cwnd = lossy ? 1 : initial_cwnd(c);
+  c.snd_ssthresh = kInfiniteSsthresh;  // what the loss of a SYN made of it says nothing about data
   c.snd_cwnd_stamp = c.jiffies();
   if (!c.cc_initialized) {
     c.prior_ssthresh = 0;
