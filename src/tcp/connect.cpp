@@ -6,6 +6,7 @@
 #include "tcp/active.h"
 #include "tcp/doors.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -269,6 +270,7 @@ void renew(Conn& c) {
   const bool repair = c.repair;
   const uint32_t events = c.effects.events;
   purge_queues(c);
+  uncharge_memory(c);
   release_congestion(c);
   c.~Conn();
   init_conn(*new (&c) Conn(tcp, s));
