@@ -1,30 +1,27 @@
 // Slabs: blocks aligned to their size, so that an object's block is found by masking its address, and a bitmap of free
-// objects in the block's header. Memory comes from the allocator outside the lock.
+// objects in the block's header. Memory comes from the system (pages.h) outside the lock.
 #include "base/slab.h"
-
-#include <cstdlib>
 
 #include "base/check.h"
 
 namespace leat {
 namespace {
-constexpr size_t kBlockBytes = 64 * 1024;
-constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
 
 size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
 }
 
 size_t block_bytes_for(size_t object_size) {
-  size_t bytes = kBlockBytes;
-  while (object_size > kSmallObject && bytes < 16 * object_size)
+  size_t bytes = SlabBase::kBlockBytes;
+  while (object_size > SlabBase::kSmallObject && bytes < 16 * object_size)
     bytes *= 2;
   return bytes;
 }
 }  // namespace
 
 struct SlabBase::Block {
-  const SlabBase* owner;
+  SlabBase* owner;  // first: owner_of()
+  BlockSource::Region* region;
   Block* next_all;
   Block* prev;  // in the ring of blocks with free objects
   Block* next;
@@ -54,7 +51,8 @@ struct SlabBase::Ring {
   }
 };
 
-SlabBase::SlabBase(const char* name, size_t object_size, size_t align) : name_(name) {
+SlabBase::SlabBase(const char* name, size_t object_size, size_t align)
+    : name_(name), source_(block_bytes_for(round_up(object_size, align < 8 ? 8 : align))) {
   LEAT_CHECK(align != 0 && (align & (align - 1)) == 0 && align <= 4096);
   if (align < 8) align = 8;
   object_size_ = round_up(object_size < 16 ? 16 : object_size, align);
@@ -62,15 +60,11 @@ SlabBase::SlabBase(const char* name, size_t object_size, size_t align) : name_(n
   bitmap_words_ = (block_bytes_ / object_size_ + 63) / 64;
   first_offset_ = round_up(sizeof(Block) + bitmap_words_ * 8, align);
   per_block_ = (block_bytes_ - first_offset_) / object_size_;
+  inverse_ = (uint64_t{1} << kInverseBits) / object_size_ + 1;  // exact for offsets below 2^21: they are in a block
 }
 
 SlabBase::~SlabBase() {
   LEAT_CHECK(!check_leaks_ || in_use() == 0);
-  while (all_ != nullptr) {
-    Block* b = all_;
-    all_ = b->next_all;
-    std::free(b);
-  }
 }
 
 void* SlabBase::alloc_raw() {
@@ -87,9 +81,10 @@ void* SlabBase::alloc_raw() {
 }
 
 SlabBase::Block* SlabBase::new_block() {
-  void* memory = std::aligned_alloc(block_bytes_, block_bytes_);
+  BlockSource::Region* region = nullptr;
+  void* memory = source_.take(&region);
   if (memory == nullptr) return nullptr;
-  auto* b = new (memory) Block{this, nullptr, nullptr, nullptr, static_cast<uint32_t>(per_block_), 0};
+  auto* b = new (memory) Block{this, region, nullptr, nullptr, nullptr, static_cast<uint32_t>(per_block_), 0};
   for (size_t w = 0; w < bitmap_words_; ++w) {
     const size_t left = per_block_ > w * 64 ? per_block_ - w * 64 : 0;
     b->bitmap()[w] = left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
@@ -101,7 +96,7 @@ void SlabBase::adopt(Block* b) {
   b->next_all = all_;
   all_ = b;
   Ring::insert_back(&partial_, b);
-  bytes_.fetch_add(block_bytes_, std::memory_order_relaxed);
+  add(bytes_, block_bytes_);
 }
 
 void* SlabBase::take_lowest(Block* b) {
@@ -112,7 +107,7 @@ void* SlabBase::take_lowest(Block* b) {
   const auto bit = static_cast<size_t>(__builtin_ctzll(b->bitmap()[w]));
   b->bitmap()[w] &= b->bitmap()[w] - 1;
   if (--b->free == 0) Ring::erase(&partial_, b);
-  in_use_.fetch_add(1, std::memory_order_relaxed);
+  add(in_use_, 1);
   return reinterpret_cast<uint8_t*>(b) + first_offset_ + (w * size_t{64} + bit) * object_size_;
 }
 
@@ -124,8 +119,10 @@ SlabBase::Block* SlabBase::block_of(void* object) const {
 
 size_t SlabBase::index_of(Block* b, void* object) const {
   const auto offset = static_cast<size_t>(static_cast<uint8_t*>(object) - reinterpret_cast<uint8_t*>(b));
-  LEAT_CHECK(offset >= first_offset_ && (offset - first_offset_) % object_size_ == 0);
-  return (offset - first_offset_) / object_size_;
+  const uint64_t from_first = offset - first_offset_;
+  const uint64_t i = (from_first * inverse_) >> kInverseBits;
+  LEAT_CHECK(offset >= first_offset_ && i * object_size_ == from_first);
+  return i;
 }
 
 void SlabBase::free_raw(void* object) {
@@ -138,7 +135,7 @@ void SlabBase::free_raw(void* object) {
   LEAT_CHECK((b->bitmap()[w] & mask) == 0);  // freed twice
   b->bitmap()[w] |= mask;
   if (w < b->first_word) b->first_word = w;
-  in_use_.fetch_sub(1, std::memory_order_relaxed);
+  add(in_use_, ~size_t{0});
   if (b->free++ == 0) {
     Ring::insert_front(&partial_, b);
   }
@@ -148,7 +145,7 @@ void SlabBase::free_raw(void* object) {
   }
 }
 
-size_t SlabBase::trim() {
+size_t SlabBase::trim(void (*grace)()) {
   Block* dead = nullptr;
   size_t freed = 0;
   {
@@ -165,11 +162,23 @@ size_t SlabBase::trim() {
       b->next_all = std::exchange(dead, b);
       freed += block_bytes_;
     }
-    bytes_.fetch_sub(freed, std::memory_order_relaxed);
+    add(bytes_, ~freed + 1);
   }
-  while (dead != nullptr)
-    std::free(std::exchange(dead, dead->next_all));
+  if (dead != nullptr && grace != nullptr) grace();
+  while (dead != nullptr) {
+    Block* b = std::exchange(dead, dead->next_all);
+    source_.give(b, b->region);
+  }
   return freed;
+}
+
+void SlabBase::for_each_raw(void (*f)(void*, void*), void* context) {
+  for (Block* b = all_; b != nullptr; b = b->next_all) {
+    for (size_t i = 0; i < per_block_; ++i) {
+      if ((b->bitmap()[i / 64] >> i % 64 & 1) != 0) continue;
+      f(context, reinterpret_cast<uint8_t*>(b) + first_offset_ + i * object_size_);
+    }
+  }
 }
 
 }  // namespace leat

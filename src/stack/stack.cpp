@@ -29,6 +29,8 @@ Result<std::unique_ptr<Stack>> Stack::create(const StackConfig& config) {
   for (const auto& [name, value] : config.sysctls) {
     if (auto ok = stack->set_sysctl(name, value); !ok) return std::unexpected(ok.error());
   }
+  const auto limit = stack->set_file_limit(config.max_files, config.max_files);
+  if (!limit) return std::unexpected(limit.error());
   if (config.with_loopback) {
     const auto lo = stack->add_link("lo", std::make_unique<LoopbackLink>());
     if (!lo) return std::unexpected(lo.error());
@@ -131,6 +133,14 @@ std::vector<std::string> Stack::sysctl_names() const {
   return impl_->ns.sysctl_names();
 }
 
+Result<void> Stack::set_file_limit(uint32_t soft, uint32_t hard) {
+  return impl_->sockets.set_file_limit(soft, hard);
+}
+
+std::pair<uint32_t, uint32_t> Stack::file_limit() const {
+  return impl_->sockets.file_limit();
+}
+
 std::vector<Counter> Stack::counters() const {
   std::vector<Counter> all;
   for (int i = 0; i < static_cast<int>(Mib::kCount); ++i) {
@@ -185,6 +195,7 @@ bool Stack::Impl::pass(Time now, size_t budget, bool is_last) {
     tcp.on_time(std::max(now, ns.now()));
     ip.on_timer();
     tcp.end_turn();
+    sockets.give_memory_back();
     timing.unlock();
   }
   ip.flush();

@@ -10,11 +10,13 @@
 
 #include <vector>
 
+#include "base/rcu.h"
 #include "inet/sock_lock.h"
 #include "inet/sock_options.h"
 #include "tcp/doors.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -165,6 +167,7 @@ void Tcp::destroy_sock(TcpSock& s) {
     check_blackhole_at_end(*s.conn);
     put_queue(s.conn->fastopen_queue);
     purge_queues(*s.conn);
+    uncharge_memory(*s.conn);
     release_congestion(*s.conn);
     if (s.conn->orphan) counts.orphans.fetch_sub(1, std::memory_order_relaxed);
     conns.destroy(s.conn);
@@ -268,18 +271,25 @@ Result<void> Tcp::destroy(TcpSock& s, int error) {
   return {};
 }
 
+// Readers of the tables may still stand on what died in these: they are waited for.
+void Tcp::give_memory_back() {
+  constexpr size_t kWorthIt = 4u << 20;
+  if (conns.is_worth_trimming()) conns.trim();
+  for (SlabBase* s :
+       std::initializer_list<SlabBase*>{&socks, &socks6, &requests, &requests6, &time_waits, &time_waits6}) {
+    if (s->is_worth_trimming()) s->trim(&rcu_synchronize);
+  }
+  dormants.trim();
+  if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
+}
+
 void Tcp::end_turn() {
   established.grow_if_needed();
   listeners.reclaim();
   // After a burst most of the memory of what was awake is free: once a second it is looked at, and given back.
   const int64_t second = now().ns() / 1'000'000'000;
   if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return;
-  constexpr size_t kWorthIt = 4u << 20;
-  const size_t idle = conns.bytes() - conns.in_use() * conns.object_size();
-  if (idle > kWorthIt && idle > conns.bytes() / 2) conns.trim();
-  const size_t free_records = dormants.bytes() - dormants.in_use() * DormantSlabs::kStep;
-  if (free_records > kWorthIt) dormants.trim();
-  if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
+  give_memory_back();
 }
 
 }  // namespace leat::tcp

@@ -44,6 +44,7 @@ struct Counts {  // /proc/net/sockstat, ss -s
   std::atomic<uint64_t> allocated{0};
   std::atomic<int64_t> memory_pages{0};
   std::atomic<bool> under_pressure{false};
+  std::atomic<int64_t> pressure_since_ms{0};
 };
 
 class Tcp final : public ip::Transport {
@@ -97,6 +98,7 @@ class Tcp final : public ip::Transport {
   Time now() const { return ns.now(); }
   void count(Mib m, uint64_t n = 1) { ns.count(m, n); }
   void destroy_sock(TcpSock& s);  // the last reference is gone
+  void give_memory_back();        // after a burst
 
   Netns& ns;
   PacketPool& pool;
