@@ -43,7 +43,7 @@ void Host::forget_connections() {
 std::string Host::objects_left() const {
   std::string left;
   for (const diag::SlabRow& row : diag::slabs(*stack_)) {
-    const uint64_t own = row.name == "file" ? 1 : 0;  // the Poller's
+    const uint64_t own = row.name == "file" || row.name == "fdtable" ? 1 : 0;  // the Poller's
     if (row.in_use > own) left += " " + row.name + "=" + std::to_string(row.in_use - own);
   }
   return left;
