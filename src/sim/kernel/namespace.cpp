@@ -59,6 +59,20 @@ std::pair<std::string, unsigned> split(const std::string& cidr, unsigned otherwi
   return {cidr.substr(0, slash), static_cast<unsigned>(std::strtoul(cidr.c_str() + slash + 1, nullptr, 10))};
 }
 
+// An address may be bound to once a worker of the kernel has found that it needs no duplicate address detection.
+void wait_until_usable(const std::string& address) {
+  sockaddr_in6 in{};
+  in.sin6_family = AF_INET6;
+  (void)inet_pton(AF_INET6, address.c_str(), &in.sin6_addr);
+  for (int i = 0; i < 1000; ++i) {
+    const int fd = ::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool is_usable = bind(fd, reinterpret_cast<const sockaddr*>(&in), sizeof in) == 0;
+    close(fd);
+    if (is_usable) return;
+    usleep(1000);
+  }
+}
+
 }  // namespace
 
 int write_file(const std::string& path, const std::string& text) {
@@ -158,6 +172,7 @@ void Namespace::add_ipv6(const KernelOptions& options) {
   r.ifr6_prefixlen = length;
   r.ifr6_ifindex = device_;
   has_ipv6_ = ioctl(control, SIOCSIFADDR, &r) == 0;
+  wait_until_usable(address);
   for (const auto& [to, to_length] : {split(options.remote6, 128), split("::/0", 0)}) {
     in6_rtmsg route{};
     (void)inet_pton(AF_INET6, to.c_str(), &route.rtmsg_dst);
