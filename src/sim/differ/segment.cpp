@@ -51,23 +51,51 @@ Bytes addresses_of(bool is_v6) {
   return b;
 }
 
+void put_option(Bytes& o, const Segment& s, char letter) {
+  switch (letter) {
+    case 'n':
+      return o.push_back(1);
+    case '.':
+      return o.push_back(0);
+    case 'm':
+      o.insert(o.end(), {2, 4});
+      return put16(o, s.mss.value_or(0));
+    case 'w':
+      o.insert(o.end(), {3, 3, s.wscale.value_or(0)});
+      return;
+    case 's':
+      o.insert(o.end(), {4, 2});
+      return;
+    case 't':
+      o.insert(o.end(), {8, 10});
+      put32(o, s.ts_value);
+      return put32(o, s.ts_echo);
+    case 'S':
+      o.insert(o.end(), {5, static_cast<uint8_t>(2 + 8 * s.sacks.size())});
+      for (const Range& r : s.sacks) {
+        put32(o, r.from);
+        put32(o, r.to);
+      }
+      return;
+    default:
+      return;
+  }
+}
+
+// In the order in which they were read, or in Linux's.
 Bytes options_of(const Segment& s) {
+  std::string order = s.option_order;
+  if (order.empty()) {
+    if (s.mss) order += "m";
+    if (s.sack_ok) order += "nns";
+    if (s.has_ts) order += "nnt";
+    if (s.wscale) order += "nw";
+    if (!s.sacks.empty()) order += "nnS";
+  }
   Bytes o;
-  if (s.mss) o.insert(o.end(), {2, 4, static_cast<uint8_t>(*s.mss >> 8), static_cast<uint8_t>(*s.mss)});
-  if (s.sack_ok) o.insert(o.end(), {1, 1, 4, 2});
-  if (s.has_ts) {
-    o.insert(o.end(), {1, 1, 8, 10});
-    put32(o, s.ts_value);
-    put32(o, s.ts_echo);
-  }
-  if (s.wscale) o.insert(o.end(), {1, 3, 3, *s.wscale});
-  if (!s.sacks.empty()) {
-    o.insert(o.end(), {1, 1, 5, static_cast<uint8_t>(2 + 8 * s.sacks.size())});
-    for (const Range& r : s.sacks) {
-      put32(o, r.from);
-      put32(o, r.to);
-    }
-  }
+  for (char letter : order)
+    put_option(o, s, letter);
+  o.resize((o.size() + 3) / 4 * 4);
   return o;
 }
 
