@@ -9,7 +9,9 @@
 namespace leat::tcp {
 
 void rate_segment_sent(Conn& c, TxSegment& t) {
-  if (c.packets_out == 0) {  // a new flight starts: its first packet opens both intervals
+  // A new flight starts: its first packet opens both intervals. The handshake is no sample: its SYN is not delivered
+  // data.
+  if (c.packets_out == 0 && c.state() != State::kSynSent) {
     c.first_tx_us = t.sent_us;
     c.delivered_us = t.sent_us;
   }

@@ -92,6 +92,15 @@ int64_t App::write(const Op& op, int flags) {
   return calls_.sendmsg(fd_, &m, flags);
 }
 
+// SO_MEMINFO behind TCP_INFO: what the queues are charged.
+void App::add_memory(std::vector<uint8_t>& info) {
+  uint32_t memory[9] = {};
+  socklen_t n = sizeof memory;
+  (void)calls_.getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, memory, &n);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(memory);
+  info.insert(info.end(), bytes, bytes + sizeof memory);
+}
+
 int64_t App::run(const Op& op, std::vector<uint8_t>& info) {
   info.clear();
   if (fd_ < 0) return -EBADF;
@@ -130,7 +139,8 @@ int64_t App::run(const Op& op, std::vector<uint8_t>& info) {
       info.resize(280);
       auto n = static_cast<socklen_t>(info.size());
       const int64_t r = calls_.getsockopt(fd_, IPPROTO_TCP, TCP_INFO, info.data(), &n);
-      info.resize(r < 0 ? 0 : n);
+      info.resize(r < 0 ? 0 : 280);
+      if (r >= 0) add_memory(info);
       return r;
     }
   }

@@ -80,6 +80,10 @@ const Field kFields[] = {
     LEAT_FIELD(sndbuf_limited, 20000, 0.1),
     LEAT_FIELD(delivery_rate, 2000, 0.1),
     LEAT_FIELD(pacing_rate, 2000, 0.1),
+    Field{"rmem_alloc", 280, 4},
+    Field{"rcvbuf", 284, 4},
+    Field{"sndbuf", 292, 4},
+    Field{"wmem_queued", 300, 4},
 };
 #undef LEAT_FIELD
 

@@ -33,7 +33,7 @@ class TraceLink final : public Link {
   size_t receive_batch(std::span<Packet*> out, PacketPool& pool, Time now) override {
     size_t n = 0;
     while (n < out.size() && !inbound.empty()) {
-      PacketPtr p = pool.make_copy(ByteView(inbound.front().data(), inbound.front().size()));
+      PacketPtr p = pool.make_copy(ByteView(inbound.front().data(), inbound.front().size()), 64);  // as a TUN
       inbound.pop_front();
       if (p == nullptr) continue;
       p->received = now;
