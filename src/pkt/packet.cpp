@@ -10,21 +10,8 @@
 namespace leat {
 namespace {
 
-// Linux's charge for a packet of so many linear bytes (SKB_TRUESIZE of what kmalloc gives): struct sk_buff is 256
-// bytes, skb_shared_info 320, and heads up to 576 bytes come from a cache of that size.
-constexpr uint32_t kSkBuff = 256;
-constexpr uint32_t kSharedInfo = 320;
-constexpr uint32_t kSmallHead = 576;
-
-uint32_t truesize_of(uint32_t linear) {
-  const uint32_t need = ((linear + 63) & ~63u) + kSharedInfo;
-  if (need <= kSmallHead) return kSmallHead + kSkBuff;
-  uint32_t size = 1024;
-  while (size < need && size < 8192)
-    size *= 2;
-  if (size < need) size = (need + 4095) & ~4095u;  // beyond two pages the page allocator's granularity is charged
-  return size + kSkBuff;
-}
+constexpr uint32_t kSkBuff = 256;      // struct sk_buff
+constexpr uint32_t kSharedInfo = 320;  // skb_shared_info
 
 uint32_t own_length(const Packet& p) {
   uint32_t n = p.linear_length();
@@ -322,6 +309,23 @@ void PacketPool::free_buffer(Buffer* b) {
   }
   large_bytes_.fetch_sub(size, std::memory_order_relaxed);
   std::free(b);
+}
+
+// Linux's charge for a packet of so many linear bytes: SKB_TRUESIZE of what kmalloc gives. Small heads come from a
+// cache of their own.
+uint32_t PacketPool::truesize_of(uint32_t linear) const {
+  const uint32_t need = ((linear + 63) & ~63u) + kSharedInfo;
+  if (need <= charges.small_head) return charges.small_head + kSkBuff;
+  uint32_t size = 1024;
+  while (size < need && size < 8192)
+    size *= 2;
+  if (size < need) size = (need + 4095) & ~4095u;  // beyond two pages the page allocator's granularity is charged
+  return size + kSkBuff;
+}
+
+uint32_t PacketPool::uncharged_room(const Packet& p) const {
+  const auto used = static_cast<uint32_t>(p.tail - p.head) + kSkBuff + kSharedInfo;
+  return p.frag_count != 0 || p.more != nullptr || p.truesize < used ? 0 : p.truesize - used;
 }
 
 PacketPtr PacketPool::make(uint32_t linear, uint32_t headroom) {

@@ -184,6 +184,14 @@ class PacketQueue {
 
 inline constexpr uint32_t kHeadroom = 128;  // link + network + transport headers of anything that leat builds
 
+// What Linux charges a socket for a packet depends on how the kernel was built: with room for the headers of tunnels
+// and wireless devices (MAX_HEADER) as distributions have it, or without. A comparison with one kernel takes its sizes.
+struct Charges {
+  uint32_t small_head = 576;   // received: the least that a linear packet's head occupies
+  uint32_t tx_overhead = 960;  // sent: a queued segment without payload
+  uint32_t header = 320;       // MAX_TCP_HEADER
+};
+
 class PacketPool {
  public:
   PacketPool();
@@ -203,6 +211,10 @@ class PacketPool {
   static void unref(Buffer* b);
   void release(Packet* p);
 
+  // How many more bytes Linux would copy behind a received linear packet without a charge; 0 when it has fragments.
+  uint32_t uncharged_room(const Packet& p) const;
+  Charges charges;  // to be set before there is any packet
+
   void limit_packets(size_t n) { packets_.set_limit(n); }  // make() fails beyond
   size_t packets_in_use() const { return packets_.in_use(); }
   size_t bytes() const;  // taken from the system
@@ -210,6 +222,7 @@ class PacketPool {
 
  private:
   void free_buffer(Buffer* b);
+  uint32_t truesize_of(uint32_t linear) const;
 
   static constexpr uint32_t kMaxBuffer = 1u << 24;  // no length that this room is asked for may wrap a sum
   static constexpr uint32_t kClasses[] = {256, 512, 2048, 4096, 16384, 34816, 69632};  // bytes with the Buffer header

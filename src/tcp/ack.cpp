@@ -44,6 +44,8 @@ uint32_t update_window(Conn& c, const Segment& seg) {
   return flag;
 }
 
+}  // namespace
+
 void replace_ts_recent(Conn& c, Seq seq) {
   auto& o = c.rx_opt;
   if (!o.saw_tstamp || after(seq, c.rcv_wup)) return;  // RFC 7323 §4.3: from the segment that was acknowledged last
@@ -54,6 +56,8 @@ void replace_ts_recent(Conn& c, Seq seq) {
   o.ts_recent = o.rcv_tsval;
   o.ts_recent_stamp = static_cast<uint32_t>(c.mstamp_us / 1000000);
 }
+
+namespace {
 
 bool is_dubious(const Conn& c, uint32_t flag) {
   return !(flag & kFlagNotDup) || (flag & kFlagCaAlert) || c.ca_state != CaState::kOpen;

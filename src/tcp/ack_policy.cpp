@@ -132,6 +132,18 @@ void on_ack_sent(Conn& c, Seq rcv_nxt) {
 
 namespace {
 
+// The goal of the window's growth follows the clamp down, and up to what has been offered (tcp_set_window_clamp).
+void set_clamp(Conn& c, uint32_t fresh) {
+  constexpr uint32_t kLeast = 2304 / 2;  // SOCK_MIN_RCVBUF / 2
+  fresh = std::max(fresh, kLeast);
+  if (fresh == c.window_clamp) return;
+  c.rcv_ssthresh =
+      fresh < c.window_clamp ? std::min(c.rcv_ssthresh, fresh) : std::max(c.rcv_ssthresh, std::min(c.rcv_wnd, fresh));
+  c.window_clamp = fresh;
+}
+
+}  // namespace
+
 // What the peer calls a full segment, guessed from what comes; and how much of its memory cost is payload.
 void measure_rcv_mss(Conn& c, const Segment& seg) {
   const uint32_t last = c.ack.last_seg_size;
@@ -144,7 +156,7 @@ void measure_rcv_mss(Conn& c, const Segment& seg) {
       const auto fresh = static_cast<uint8_t>(std::clamp<uint64_t>(ratio, 1, 255));
       if (fresh != c.scaling_ratio) {
         c.scaling_ratio = fresh;
-        c.window_clamp = window_from_space(c, c.sk.rcvbuf);
+        set_clamp(c, window_from_space(c, c.sk.rcvbuf));
         if (c.window_clamp < c.rcvq_space) c.rcvq_space = c.window_clamp;
       }
     }
@@ -166,6 +178,8 @@ void measure_rcv_mss(Conn& c, const Segment& seg) {
   if (c.ack.pending & kAckPushed) c.ack.pending |= kAckPushed2;
   c.ack.pending |= kAckPushed;
 }
+
+namespace {
 
 // Without timestamps the time that a whole window takes to arrive bounds the RTT from above.
 void measure_rcv_rtt(Conn& c) {

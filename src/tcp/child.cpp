@@ -170,6 +170,7 @@ TcpSock* make_child(Tcp& tcp, TcpSock& l, Request& r, const Segment& seg) {
   if (child == nullptr) return nullptr;
   if (!r.is_cookie) {
     forget_request(tcp, l, r);
+    parse_established_options(*child->conn, seg);  // a repeated SYN-ACK has its round trip from the timestamp
     synack_rtt_meas(*child->conn, r.num_retrans == 0 ? r.snt_synack_us : 0);
   }
   queue_accepted(l, *child);

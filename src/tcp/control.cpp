@@ -9,8 +9,6 @@
 namespace leat::tcp {
 namespace {
 
-inline constexpr int32_t kTxOverhead = 960;  // Linux's charge for a queued segment without payload
-
 // RFC 9293 §3.10.7.4: outside the window nothing is believed; snd_nxt may lie there when the peer has shrunk it.
 Seq acceptable_seq(const Conn& c) {
   const Seq end = c.wnd_end();
@@ -67,11 +65,11 @@ void send_ack(Conn& c) {
 TxSegment* make_queued_segment(Conn& c, uint8_t flags) {
   PacketPtr p = c.tcp.pool.make(0, 0);
   if (p == nullptr) return nullptr;
-  p->truesize = static_cast<uint32_t>(kTxOverhead);
+  p->truesize = c.tcp.pool.charges.tx_overhead;
   TxSegment& t = make_tx_segment(*p);
   t.seq = t.end_seq = c.write_seq;
   t.flags = flags;
-  c.wmem_queued += kTxOverhead;
+  c.wmem_queued += static_cast<int32_t>(p->truesize);
   const bool was_empty = !c.has_unsent();
   c.write_queue.push_back(p.release());
   if (was_empty && !(flags & wire::kTcpSyn)) chrono_start(c, 1);  // a handshake is not sending

@@ -17,12 +17,13 @@ namespace leat::tcp {
 namespace {
 
 // What may follow the handshake: header flags that carry no command but ACK and PSH, the window as it was, the next
-// bytes in sequence (Linux's header prediction). Only the counters and a shortcut in process_ack depend on it.
+// bytes in sequence (Linux's header prediction). The counters, a shortcut in process_ack and take_bare_data depend on
+// it.
 bool is_predicted(const Conn& c, const Segment& seg) {
   constexpr uint8_t kIgnored = wire::kTcpPsh;
   if ((seg.header.flags & ~kIgnored) != wire::kTcpAck) return false;
   if (seg.header.header_length != c.tcp_header_len || seg.seq != c.rcv_nxt || after(seg.ack, c.snd_nxt)) return false;
-  if (static_cast<uint32_t>(seg.header.window) << c.rx_opt.snd_wscale != c.snd_wnd || c.snd_wnd == 0) return false;
+  if (static_cast<uint32_t>(seg.header.window) << c.rx_opt.snd_wscale != c.snd_wnd) return false;
   if (!c.out_of_order.is_empty() || c.rcv_wnd == 0 || c.urg_data != 0) return false;
   if (c.rmem_alloc >= static_cast<uint32_t>(c.sk.rcvbuf)) return false;
   if (c.rx_opt.tstamp_ok) {
@@ -170,8 +171,7 @@ Verdict advance_state_by_ack(Conn& c, const Segment& seg) {
 
 Verdict check_ack_field(Conn& c, Segment& seg, bool predicted) {
   const bool established = c.state() == State::kEstablished;
-  uint32_t flag = kFlagSlowPath | kFlagUpdateTsRecent;
-  if (established && predicted) flag = kFlagUpdateTsRecent;
+  uint32_t flag = established && predicted ? 0u : kFlagSlowPath | kFlagUpdateTsRecent;
   if (!established) flag |= kFlagNoChallengeAck;
   const AckResult r = process_ack(c, seg, flag);
   if (established) {
@@ -189,13 +189,24 @@ Verdict check_ack_field(Conn& c, Segment& seg, bool predicted) {
   return advance_state_by_ack(c, seg);
 }
 
+// Data that say nothing new about what was sent: as in Linux the ACK field is not looked at, so that such a segment is
+// no sign of life of the peer's (tcpi_last_ack_recv) and does not let go what waits to be sent.
+bool is_bare_data(const Conn& c, const Segment& seg, bool predicted) {
+  return predicted && seg.length != 0 && seg.ack == c.snd_una && c.state() == State::kEstablished;
+}
+
+Verdict take_bare_data(Conn& c, const Segment& seg) {
+  c.snd_wl1 = seg.seq;
+  return Verdict::go_on();
+}
+
 // RFC 1122 §4.2.2.13: data for a reader who has gone is answered with RST.
 bool is_data_for_nobody(const Conn& c, const Segment& seg) {
   return (c.sk.shutdown & inet::kRcvShutdown) && seg.end_seq != seg.seq &&
          after(seg.end_seq - (seg.header.fin() ? 1u : 0u), c.rcv_nxt);
 }
 
-Verdict process_text(Conn& c, Segment& seg) {
+Verdict process_text(Conn& c, Segment& seg, bool predicted) {
   switch (c.state()) {
     case State::kCloseWait:
     case State::kClosing:
@@ -211,6 +222,8 @@ Verdict process_text(Conn& c, Segment& seg) {
       }
       [[fallthrough]];
     case State::kEstablished:
+      // A duplicate that is yet to be reported is forgotten for other data, but not for what was expected.
+      if (seg.seq != seg.end_seq && !predicted) c.has_dsack = false;
       process_data(c, seg);
       return Verdict::go_on();
     default:
@@ -232,20 +245,26 @@ Verdict on_segment(Conn& c, Segment& seg) {
   if (c.fastopen_request != nullptr && !check_fastopen_segment(c, seg)) return Verdict::consumed();
   const bool predicted = is_predicted(c, seg);
   if (!seg.header.has_ack() && !seg.header.rst() && !seg.header.syn()) return Verdict::drop(DropReason::kTcpFlags);
-  if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;              // first
-  if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;                 // second; third is obsolete
-  if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;                   // fourth
-  if (Verdict v = check_ack_field(c, seg, predicted); !v.is_continue()) return v;  // fifth
+  if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;  // first
+  if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;     // second; third is obsolete
+  if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;       // fourth
+  // What is predicted needs no look at its ACK before its timestamp is taken.
+  if (predicted && c.state() == State::kEstablished) replace_ts_recent(c, seg.seq);
+  const bool was_established = c.state() == State::kEstablished;
+  const bool is_bare = is_bare_data(c, seg, predicted);
+  if (Verdict v = is_bare ? take_bare_data(c, seg) : check_ack_field(c, seg, predicted); !v.is_continue())
+    return v;  // fifth
   if (c.state() == State::kClose) return Verdict::consumed();
-  measure_rcv_rtt_by_timestamp(c, seg);
+  if (was_established && (!predicted || seg.length != 0)) measure_rcv_rtt_by_timestamp(c, seg);
   if (predicted && seg.length != 0) c.tcp.count(Mib::TcpExtTCPHPHits);
   process_urgent(c, seg);  // sixth
   Conn* const self = &c;
   TcpSock& sk = c.sk;
-  if (Verdict v = process_text(c, seg); !v.is_continue()) return v;  // seventh, and eighth: process_fin
+  if (Verdict v = process_text(c, seg, predicted && was_established); !v.is_continue())
+    return v;  // seventh, and eighth: process_fin
   if (sk.conn == self && c.state() != State::kClose) {
-    c.effects.send_data = true;
-    c.effects.check_space = true;
+    c.effects.send_data |= !is_bare;
+    c.effects.check_space |= !is_bare;
     c.effects.check_ack = true;
   }
   return Verdict::consumed();
@@ -319,7 +338,7 @@ Verdict check_syn(Conn& c, Segment& seg) {
 // At most one answer each tcp_invalid_ratelimit ms to segments that only a broken or lying peer sends. Data never
 // count.
 bool is_oow_rate_limited(Netns& ns, const Segment& seg, Mib counter, uint32_t& last_oow_ack_time) {
-  if (seg.length != 0 && !seg.header.syn()) return false;
+  if (seg.seq != seg.end_seq && !seg.header.syn()) return false;
   const uint32_t now = ns.now().jiffies();
   if (last_oow_ack_time != 0) {
     const auto elapsed = static_cast<int32_t>(now - last_oow_ack_time);

@@ -12,7 +12,6 @@ namespace leat::tcp {
 namespace {
 
 inline constexpr uint32_t kGsoMaxBytes = 65536;
-inline constexpr uint32_t kTxOverhead = 960;  // Linux's charge for a queued segment without payload
 
 struct XmitLimits {
   bool cwnd_limited = false;
@@ -63,8 +62,11 @@ bool should_defer(Conn& c, TxSegment& t, uint32_t max_segs, XmitLimits& limits) 
   }
   TxSegment* head = c.rtx_head();
   if (head == nullptr) return false;
-  const int64_t since_head_us = static_cast<int64_t>(c.clock_cache_ns / 1000 - head->sent_us);
-  if (since_head_us < static_cast<int64_t>(c.srtt_us >> 4)) return false;
+  // The next ACK is due a round trip after the oldest data left. Waiting is for an ACK that is almost here.
+  const int64_t srtt_us = c.srtt_us >> 3;
+  const int64_t until_ack_us =
+      static_cast<int64_t>(head->sent_us) + srtt_us - static_cast<int64_t>(c.clock_cache_ns / 1000);
+  if (until_ack_us > std::min<int64_t>(srtt_us / 2, 1000)) return false;
   if (cong_win < send_win) {
     if (cong_win <= t.length()) {
       limits.cwnd_limited = true;
@@ -117,32 +119,44 @@ void validate_cwnd_use(Conn& c, bool limited) {
   if (!c.has_unsent() && c.nospace && in_state(c.state(), {State::kEstablished, State::kCloseWait})) chrono_start(c, 3);
 }
 
-// Payload of following segments moves into `t` until a burst of `missing` more bytes is full (tcp_grow_skb).
+// Fragments of `from` that hold its first n bytes.
+uint32_t fragments_of(const Packet& from, uint32_t n) {
+  uint32_t count = 0;
+  for (uint32_t seen = 0; seen < n && count < from.frag_count; ++count)
+    seen += from.frags[count].length;
+  return count;
+}
+
+// A burst has room for `missing` more bytes: they come from the next segment, which may be used up (tcp_grow_skb).
 void grow_segment(Conn& c, TxSegment& t, uint32_t missing) {
   Packet& p = t.packet();
-  while (missing != 0 && !t.eor && !(t.flags & wire::kTcpFin)) {
-    Packet* next_packet = c.write_queue.next(&p);
-    if (next_packet == nullptr) return;
-    TxSegment& next = tx_segment(*next_packet);
-    if (next_packet->length == 0 || next_packet->length > missing || next_packet->linear_length() != 0 ||
-        p.frag_count + next_packet->frag_count > Packet::kMaxFragments || next_packet->more != nullptr) {
-      return;
-    }
-    missing -= next_packet->length;
-    const uint32_t truesize = p.truesize + next_packet->length;
-    for (uint16_t i = 0; i < next_packet->frag_count; ++i) {
-      const Fragment& f = next_packet->frags[i];
-      p.add_fragment(f.buffer, f.offset, f.length);
-    }
-    p.truesize = truesize;
-    c.wmem_queued += static_cast<int32_t>(next_packet->length);
-    t.end_seq = next.end_seq;
-    t.flags |= next.flags;
-    t.eor = next.eor;
-    c.wmem_queued -= static_cast<int32_t>(next_packet->truesize);
-    PacketList::erase(next_packet);
-    PacketPtr owner(next_packet);
+  Packet* q = c.write_queue.next(&p);
+  if (q == nullptr || t.eor || (t.flags & wire::kTcpFin) || q->linear_length() != 0 || q->more != nullptr) return;
+  TxSegment& next = tx_segment(*q);
+  const uint32_t n = std::min(missing, q->length);
+  const uint32_t count = fragments_of(*q, n);
+  if (n == 0 || p.frag_count + count > Packet::kMaxFragments) return;
+  uint32_t left = n;
+  for (uint32_t i = 0; i < count; ++i) {
+    const Fragment& f = q->frags[i];
+    const uint32_t k = std::min(left, f.length);
+    p.add_fragment(f.buffer, f.offset, k);  // charges k bytes
+    left -= k;
   }
+  t.end_seq += n;
+  q->truesize -= n;
+  if (n < q->length) {
+    q->pull(n);
+    next.seq += n;
+    next.segs = 0;
+    return;
+  }
+  t.end_seq = next.end_seq;  // a FIN as well
+  t.flags |= next.flags;
+  t.eor = next.eor;
+  c.wmem_queued -= static_cast<int32_t>(q->truesize);
+  PacketList::erase(q);
+  PacketPtr owner(q);
 }
 
 // One segment of the write queue, cut to what may go. False: stop.
@@ -200,9 +214,9 @@ uint32_t max_burst_segs(Conn& c, uint32_t mss) {
   uint64_t bytes = c.pacing_rate >> 10;
   const uint32_t shift = c.rtt_min.get() >> static_cast<uint32_t>(sys.tcp_tso_rtt_log);
   if (shift < 32) bytes += kGsoMaxBytes >> shift;
-  bytes = std::min<uint64_t>(bytes, kGsoMaxBytes - 1 - kMaxHeaderCost);
+  bytes = std::min<uint64_t>(bytes, kGsoMaxBytes - 1 - c.tcp.pool.charges.header);
   // Never more than one IP packet can hold: over loopback that is a single segment of 65,483 bytes.
-  const uint32_t most = std::max<uint32_t>((kGsoMaxBytes - 1 - kMaxHeaderCost) / mss, 1);
+  const uint32_t most = std::max<uint32_t>((kGsoMaxBytes - 1 - c.tcp.pool.charges.header) / mss, 1);
   return std::min(std::max(static_cast<uint32_t>(bytes / mss), min_segs), most);
 }
 
@@ -297,8 +311,8 @@ bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length, uint32_
   const uint32_t rest_length = rest->length;
   TxSegment& r = make_tx_segment(*rest);
   p.truesize = truesize - rest_length;
-  rest->truesize = rest_length + kTxOverhead;
-  c.wmem_queued += static_cast<int32_t>(kTxOverhead);
+  rest->truesize = rest_length + c.tcp.pool.charges.tx_overhead;
+  c.wmem_queued += static_cast<int32_t>(c.tcp.pool.charges.tx_overhead);
   r.seq = t.seq + length;
   r.end_seq = t.end_seq;
   t.end_seq = r.seq;
@@ -366,7 +380,7 @@ void chrono_stop(Conn& c, uint8_t type) {
 }
 
 void expand_send_buffer(Conn& c) {
-  uint32_t per_mss = std::max<uint32_t>(c.rx_opt.mss_clamp, c.mss_cache) + kMaxHeaderCost + 320;
+  uint32_t per_mss = std::max<uint32_t>(c.rx_opt.mss_clamp, c.mss_cache) + c.tcp.pool.charges.header + 320;
   uint32_t rounded = 1;
   while (rounded < per_mss)
     rounded <<= 1;

@@ -104,6 +104,10 @@ class Reader {
       p.for_each_piece(offset, n, [this](ByteView b) { sink_.put(b); });
       advance(n);
       offset += n;
+      if (!peek_) {
+        c_.copied_seq = seq_;
+        rcv_space_adjust(c_);  // per packet: what one read takes at once is no measure of a round trip
+      }
     }
     if (offset < p.length || stop_) return;
     const bool is_fin = r.is_fin();
@@ -183,7 +187,6 @@ Result<size_t> Tcp::receive(TcpSock& s, std::span<const iovec> into, int flags, 
   Reader reader(c, sink, flags);
   const size_t copied = reader.run();
   if (!(flags & MSG_PEEK) && c.state() != State::kClose) {
-    rcv_space_adjust(c);
     cleanup_receive_buffer(c, static_cast<uint32_t>(copied));
     flush_effects(c);
   }

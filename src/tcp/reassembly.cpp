@@ -127,6 +127,7 @@ void queue_out_of_order(Conn& c, Segment& seg) {
     c.tcp.ns.drop(DropReason::kTcpOfoDrop);
     return;
   }
+  measure_rcv_mss(c, seg);
   schedule_ack(c);
   c.rcv_ooopack += std::max<uint32_t>(1, seg.packet->gso_segs);
   c.tcp.count(Mib::TcpExtTCPOFOQueue);
@@ -152,7 +153,11 @@ void queue_out_of_order(Conn& c, Segment& seg) {
     if (!kept) return;
   }
   // Without SACK the window stays, so that duplicate ACKs are recognised as such.
-  if (!c.is_reno()) grow_window(c, *packet, false);
+  if (!c.is_reno()) {
+    c.rmem_alloc -= packet->truesize;  // it grows as if this one were not there yet
+    grow_window(c, *packet, false);
+    c.rmem_alloc += packet->truesize;
+  }
   (void)packet.release();
 }
 

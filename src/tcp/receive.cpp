@@ -28,16 +28,15 @@ void report_readable(Conn& c) {
   }
 }
 
-// A few bytes cost less to copy behind those that wait than to keep as a packet, whose charge would soon outgrow the
-// window that was offered for them (Linux's tcp_try_coalesce).
+// A few bytes cost less to copy behind those that wait than to keep as a packet. As in Linux's tcp_try_coalesce, what
+// has room in the allocation that is charged already costs nothing more; what has not is a packet of its own.
 bool try_merge(Conn& c, const Segment& seg) {
-  constexpr uint32_t kFew = 512;
   Packet* last = c.receive_queue.back();
-  if (last == nullptr || seg.length > kFew) return false;
+  if (last == nullptr || seg.length > c.tcp.pool.uncharged_room(*last)) return false;
   RxSegment& r = rx_segment(*last);
   const uint32_t before = last->truesize;
   if (r.end_seq != seg.seq || r.is_fin() || !c.receive_queue.merge_into_back(*seg.packet)) return false;
-  c.rmem_alloc += last->truesize - before;
+  last->truesize = before;
   r.end_seq = seg.end_seq;
   r.flags |= seg.header.flags & wire::kTcpFin;
   last->received = seg.packet->received;
@@ -102,7 +101,6 @@ bool has_receive_room(Conn& c, const Packet& p) {
 
 void process_data(Conn& c, Segment& seg) {
   if (seg.seq == seg.end_seq) return;
-  c.has_dsack = false;
   if (seg.seq == c.rcv_nxt || (before(seg.seq, c.rcv_nxt) && after(seg.end_seq, c.rcv_nxt))) {
     if (seg.seq != c.rcv_nxt) set_dsack(c, seg.seq, c.rcv_nxt);  // its head came before
     if (c.receive_window() == 0 && !(seg.seq == c.rcv_nxt && seg.length == 0 && seg.header.fin())) {

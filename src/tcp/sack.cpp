@@ -162,7 +162,7 @@ void tag_one(Conn& c, TxSegment& t, bool is_dup, SackTag& tag) {
     t.sacked |= kSacked;
     tag.flag |= kFlagDataSacked;
     c.sacked_out += segs;
-    count_delivered(c, segs, tag.flag & kFlagEce);
+    tag.sack_delivered += segs;  // counted when it is known whether the ACK has ECE
   }
   // A D-SACK says that the copy has arrived as well.
   if (is_dup && (t.sacked & kRetransmitted)) {

@@ -16,7 +16,7 @@ namespace {
 
 inline constexpr uint32_t kLargePage = 34816 - sizeof(Buffer);
 inline constexpr uint32_t kSmallPage = 2048 - sizeof(Buffer);
-inline constexpr uint32_t kGsoMaxBytes = 65536 - 1 - kMaxHeaderCost;
+inline constexpr uint32_t kGsoMaxBytes = 65536;
 
 uint64_t notsent_lowat(const Conn& c) {
   const uint32_t own = c.sk.options->notsent_lowat;
@@ -30,7 +30,7 @@ bool has_send_room(const Conn& c) {
 // How large a segment may grow in the queue: as many whole MSS as one burst can have.
 uint32_t size_goal(const Conn& c, uint32_t mss, int flags) {
   if (flags & MSG_OOB) return mss;
-  uint32_t most = kGsoMaxBytes;
+  uint32_t most = kGsoMaxBytes - 1 - c.tcp.pool.charges.header;
   const uint32_t cutoff = c.max_window > kMssDefault ? c.max_window >> 1 : c.max_window;
   if (cutoff != 0 && most > cutoff) most = std::max<uint32_t>(cutoff, 68u - c.tcp_header_len);
   return std::max(most / mss * mss, mss);
@@ -178,11 +178,13 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
       }
       if (c.packets_out == 0 && !c.has_unsent()) slow_start_after_idle(c);
       t = make_queued_segment(c, wire::kTcpAck);
+      c.nonagle &= static_cast<uint8_t>(~kNaglePush);  // TCP_NODELAY pushed what waited then
       if (t == nullptr) {
         done.error = EAGAIN;
         break;
       }
     }
+    if (done.copied == 0) t->flags &= static_cast<uint8_t>(~wire::kTcpPsh);  // no longer the end of a write
     const size_t before_left = from.left();
     const Append r = append(c, *t, from, goal - t->length());
     done.copied += before_left - from.left();

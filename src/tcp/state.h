@@ -28,7 +28,6 @@ inline constexpr uint8_t kMaxWscale = 14;
 inline constexpr uint32_t kMinMss = 88;      // TCP_MIN_MSS
 inline constexpr uint32_t kMinRcvMss = 536;  // TCP_MIN_RCVMSS
 inline constexpr uint32_t kMssDefault = 536;
-inline constexpr uint32_t kMaxHeaderCost = 320;  // what Linux charges a segment for headers (MAX_TCP_HEADER)
 inline constexpr Duration kTimeoutInit = Duration::from_s(1);  // RFC 6298 §2.1
 inline constexpr Duration kDelackMax = Duration::from_ms(200);
 inline constexpr Duration kDelackMin = Duration::from_ms(40);

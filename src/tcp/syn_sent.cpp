@@ -210,6 +210,7 @@ void init_transfer(Conn& c) {
   // RFC 5681 §3.1: a SYN that was lost, truly, more than once.
   const bool lossy = c.total_retrans > 1 && c.undo_marker != 0;
   c.snd_cwnd = lossy ? 1 : initial_cwnd(c);
+  c.snd_ssthresh = kInfiniteSsthresh;  // what the loss of a SYN made of it says nothing about data
   c.snd_cwnd_stamp = c.jiffies();
   if (!c.cc_initialized) {
     c.prior_ssthresh = 0;

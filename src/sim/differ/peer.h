@@ -49,6 +49,7 @@ class Peer {
   bool is_connected_ = false, has_syn_ = false, uses_ts_ = false, uses_sack_ = false, uses_wscale_ = false;
   bool uses_ecn_ = false, has_ece_ = false;
   Time connected_at_ = Time::never();
+  Time last_arrival_;  // of an ACK at the stack: the path keeps the order
   uint16_t stack_port_ = 0;
   uint32_t iss_ = 0xfffff000u;  // its sequence numbers wrap early
   uint32_t snd_max_ = iss_ + 1;
