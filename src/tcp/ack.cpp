@@ -33,6 +33,8 @@ uint32_t update_window(Conn& c, const Segment& seg) {
     c.snd_wl1 = seg.seq;
     if (c.snd_wnd != nwin) {
       c.snd_wnd = nwin;
+      c.may_predict = false;
+      check_prediction(c);
       if (c.has_unsent()) slow_start_after_idle_check(c);
       if (nwin > c.max_window) {
         c.max_window = nwin;

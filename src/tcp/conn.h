@@ -155,6 +155,7 @@ struct Conn : cc::Sender {
   uint32_t pmtu_cookie = 0;       // last PMTU that sync_mss saw
   uint32_t packed_clamp = 0;      // dormant.cpp's scratch for rx_opt.mss_clamp
   uint16_t tcp_header_len = 20;   // with the timestamp option when in use
+  bool may_predict = false;       // header prediction is on (Linux's pred_flags)
   uint8_t scaling_ratio = 128;    // payload share of truesize, /256
   bool is_mtu_probing = false;
 

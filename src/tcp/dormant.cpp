@@ -107,7 +107,8 @@ void visit_options(A& a, Conn& c) {
                    (c.is_passive ? 1024u : 0) | (c.ecn_ok ? 2048u : 0) | (c.syn_fastopen_child ? 4096u : 0) |
                    (c.rack.dsack_seen ? 8192u : 0) | static_cast<uint32_t>(o.snd_wscale) << 14 |
                    static_cast<uint32_t>(o.rcv_wscale) << 18 | static_cast<uint32_t>(c.fastopen_client_fail) << 22 |
-                   (c.syn_fastopen ? 1u << 24 : 0) | (c.syn_fastopen_ch ? 1u << 25 : 0);
+                   (c.may_predict ? 1u << 26 : 0) | (c.syn_fastopen ? 1u << 24 : 0) |
+                   (c.syn_fastopen_ch ? 1u << 25 : 0);
   a(flags);
   o.tstamp_ok = flags & 1;
   o.wscale_ok = flags & 2;
@@ -128,6 +129,7 @@ void visit_options(A& a, Conn& c) {
   c.fastopen_client_fail = flags >> 22 & 3;
   c.syn_fastopen = flags >> 24 & 1;
   c.syn_fastopen_ch = flags >> 25 & 1;
+  c.may_predict = flags >> 26 & 1;
   a.near(c.packed_clamp, c.mss_cache);
   uint32_t modes = c.ecn_flags | static_cast<uint32_t>(c.user_state) << 4 | static_cast<uint32_t>(c.nonagle) << 6;
   a(modes);

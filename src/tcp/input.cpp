@@ -21,11 +21,9 @@ namespace {
 // it.
 bool is_predicted(const Conn& c, const Segment& seg) {
   constexpr uint8_t kIgnored = wire::kTcpPsh;
-  if ((seg.header.flags & ~kIgnored) != wire::kTcpAck) return false;
+  if (!c.may_predict || (seg.header.flags & ~kIgnored) != wire::kTcpAck) return false;
   if (seg.header.header_length != c.tcp_header_len || seg.seq != c.rcv_nxt || after(seg.ack, c.snd_nxt)) return false;
   if (static_cast<uint32_t>(seg.header.window) << c.rx_opt.snd_wscale != c.snd_wnd) return false;
-  if (!c.out_of_order.is_empty() || c.rcv_wnd == 0 || c.urg_data != 0) return false;
-  if (c.rmem_alloc >= static_cast<uint32_t>(c.sk.rcvbuf)) return false;
   if (c.rx_opt.tstamp_ok) {
     if (!seg.options().has_timestamp || seg.options().sack_count != 0) return false;
     if (static_cast<int32_t>(seg.options().tsval - c.rx_opt.ts_recent) < 0) return false;
@@ -116,6 +114,7 @@ void finish_syn_recv(Conn& c, const Segment& seg) {
   c.snd_wnd = static_cast<uint32_t>(seg.header.window) << c.rx_opt.snd_wscale;
   c.max_window = std::max(c.max_window, c.snd_wnd);
   c.snd_wl1 = seg.seq;
+  c.may_predict = true;
   if (c.cc_algorithm->cong_control == nullptr) update_pacing_rate(c);
   c.lsndtime = c.jiffies();
   initialize_rcv_mss(c);
@@ -240,6 +239,11 @@ void measure_rcv_rtt_by_timestamp(Conn& c, const Segment& seg) {
 
 }  // namespace
 
+void check_prediction(Conn& c) {
+  const bool has_room = c.rcv_wnd != 0 && c.rmem_alloc < static_cast<uint32_t>(c.sk.rcvbuf);
+  if (c.out_of_order.is_empty() && has_room && c.urg_data == 0) c.may_predict = true;
+}
+
 Verdict on_segment(Conn& c, Segment& seg) {
   parse_established_options(c, seg);
   if (c.fastopen_request != nullptr && !check_fastopen_segment(c, seg)) return Verdict::consumed();
@@ -255,7 +259,7 @@ Verdict on_segment(Conn& c, Segment& seg) {
   if (Verdict v = is_bare ? take_bare_data(c, seg) : check_ack_field(c, seg, predicted); !v.is_continue())
     return v;  // fifth
   if (c.state() == State::kClose) return Verdict::consumed();
-  if (was_established && (!predicted || seg.length != 0)) measure_rcv_rtt_by_timestamp(c, seg);
+  if (was_established) measure_rcv_rtt_by_timestamp(c, seg);
   if (predicted && seg.length != 0) c.tcp.count(Mib::TcpExtTCPHPHits);
   process_urgent(c, seg);  // sixth
   Conn* const self = &c;

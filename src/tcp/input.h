@@ -51,7 +51,8 @@ enum AckFlag : uint32_t {
 enum class AckResult : uint8_t { kAcceptable, kOld, kInvalid, kChallenged };
 AckResult process_ack(Conn& c, Segment& seg, uint32_t flag);  // tcp_ack
 void measure_rcv_mss(Conn& c, const Segment& seg);            // tcp_measure_rcv_mss
-void replace_ts_recent(Conn& c, Seq seq);                     // of a segment that passed PAWS
+void check_prediction(Conn& c);  // switches header prediction on when nothing speaks against it (tcp_fast_path_check)
+void replace_ts_recent(Conn& c, Seq seq);  // of a segment that passed PAWS
 
 // receive.cpp, reassembly.cpp, ack_policy.cpp: sixth to eighth
 void process_urgent(Conn& c, Segment& seg);

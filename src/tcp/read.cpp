@@ -139,7 +139,10 @@ class Reader {
     copied_ += n;
     left_ -= n;
     if (!peek_) c_.copied_seq = seq_;
-    if (c_.urg_data != 0 && after(c_.copied_seq, c_.urg_seq) && !peek_) c_.urg_data = 0;
+    if (c_.urg_data != 0 && after(c_.copied_seq, c_.urg_seq) && !peek_) {
+      c_.urg_data = 0;
+      check_prediction(c_);
+    }
   }
 
   Conn& c_;

@@ -128,6 +128,7 @@ void queue_out_of_order(Conn& c, Segment& seg) {
     return;
   }
   measure_rcv_mss(c, seg);
+  c.may_predict = false;
   schedule_ack(c);
   c.rcv_ooopack += std::max<uint32_t>(1, seg.packet->gso_segs);
   c.tcp.count(Mib::TcpExtTCPOFOQueue);

@@ -66,6 +66,7 @@ void queue_in_order(Conn& c, Segment& seg) {
     if (c.out_of_order.is_empty()) c.ack.pending |= kAckNow;  // RFC 5681 §4.2: a gap has been filled
   }
   if (c.rx_opt.num_sacks != 0) remove_sacks(c);
+  check_prediction(c);
   report_readable(c);
 }
 
@@ -152,6 +153,7 @@ void process_urgent(Conn& c, Segment& seg) {
         ++c.copied_seq;
     }
     c.urg_data = kUrgNotYet;
+    c.may_predict = false;
     c.urg_seq = at;
   }
   read_urgent_byte(c, seg);

@@ -181,6 +181,7 @@ Verdict on_syn_sent_segment(Conn& c, Segment& seg) {
 void finish_connect(Conn& c, const Segment* seg) {
   (void)seg;
   set_state(c, State::kEstablished);
+  c.may_predict = c.rx_opt.snd_wscale == 0;
   c.ack.lrcvtime = c.jiffies();
   init_transfer(c);
   c.lsndtime = c.jiffies();  // the first data is not sent after an idle time

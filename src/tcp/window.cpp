@@ -109,6 +109,7 @@ uint16_t select_window(Conn& c) {
   c.rcv_wup = c.rcv_nxt;
   fresh = std::min(fresh, 65535u << c.rx_opt.rcv_wscale) >> c.rx_opt.rcv_wscale;
   if (fresh == 0) {
+    c.may_predict = false;
     if (old != 0) c.tcp.count(Mib::TcpExtTCPToZeroWindowAdv);
   } else if (old == 0) {
     c.tcp.count(Mib::TcpExtTCPFromZeroWindowAdv);
