@@ -259,7 +259,7 @@ Verdict on_segment(Conn& c, Segment& seg) {
   if (Verdict v = is_bare ? take_bare_data(c, seg) : check_ack_field(c, seg, predicted); !v.is_continue())
     return v;  // fifth
   if (c.state() == State::kClose) return Verdict::consumed();
-  if (was_established && (!predicted || seg.length != 0)) measure_rcv_rtt_by_timestamp(c, seg);
+  if (was_established) measure_rcv_rtt_by_timestamp(c, seg);
   if (predicted && seg.length != 0) c.tcp.count(Mib::TcpExtTCPHPHits);
   process_urgent(c, seg);  // sixth
   Conn* const self = &c;

@@ -348,14 +348,18 @@ bool is_deferred(const Tcp& tcp, const TcpSock& listener, const Request& r, cons
   return r.num_timeout < defer_timeouts(tcp, listener) && seg.end_seq == r.rcv_isn + 1;
 }
 
-Next complete(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, TcpSock*& child) {
+Next complete(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, const Stamp& stamp, TcpSock*& child) {
   if (is_deferred(tcp, listener, r, seg)) {
     r.acked = true;
     tcp.count(Mib::TcpExtTCPDeferAcceptDrop);
     return Next::kNothing;
   }
+  // The child starts from this timestamp; a request that stays goes on echoing the SYN's.
+  const uint32_t of_syn = r.ts_recent;
+  if (stamp.saw && !after(seg.seq, r.rcv_nxt)) r.ts_recent = stamp.tsval;
   child = make_child(tcp, listener, r, seg);
   if (child != nullptr) return Next::kChild;
+  r.ts_recent = of_syn;
   if (tcp.ns.sysctl.tcp_abort_on_overflow != 0) return reset_embryo(tcp, listener, r, seg);
   r.acked = true;  // the peer will send again, and there may be room then
   return Next::kNothing;
@@ -374,7 +378,6 @@ Next check_request(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, 
     on_outside(tcp, listener, r, seg, stamp);
     return Next::kNothing;
   }
-  if (stamp.saw && !after(seg.seq, r.rcv_nxt)) r.ts_recent = stamp.tsval;
   if (seg.seq == r.rcv_isn) flags &= static_cast<uint8_t>(~wire::kTcpSyn);  // the SYN itself lies before the window
   if ((flags & (wire::kTcpRst | wire::kTcpSyn)) != 0) {
     tcp.count(Mib::TcpAttemptFails);
@@ -384,7 +387,7 @@ Next check_request(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, 
     tcp.ns.drop(DropReason::kTcpFlags);
     return Next::kNothing;
   }
-  return complete(tcp, listener, r, seg, child);
+  return complete(tcp, listener, r, seg, stamp, child);
 }
 
 }  // namespace
