@@ -1,30 +1,27 @@
 // Slabs: blocks aligned to their size, so that an object's block is found by masking its address, and a bitmap of free
-// objects in the block's header. Memory comes from the allocator outside the lock.
+// objects in the block's header. Memory comes from the system (pages.h) outside the lock.
 #include "base/slab.h"
-
-#include <cstdlib>
 
 #include "base/check.h"
 
 namespace leat {
 namespace {
-constexpr size_t kBlockBytes = 64 * 1024;
-constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
 
 size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
 }
 
 size_t block_bytes_for(size_t object_size) {
-  size_t bytes = kBlockBytes;
-  while (object_size > kSmallObject && bytes < 16 * object_size)
+  size_t bytes = SlabBase::kBlockBytes;
+  while (object_size > SlabBase::kSmallObject && bytes < 16 * object_size)
     bytes *= 2;
   return bytes;
 }
 }  // namespace
 
 struct SlabBase::Block {
-  const SlabBase* owner;
+  SlabBase* owner;  // first: owner_of()
+  BlockSource::Region* region;
   Block* next_all;
   Block* prev;  // in the ring of blocks with free objects
   Block* next;
@@ -54,7 +51,8 @@ struct SlabBase::Ring {
   }
 };
 
-SlabBase::SlabBase(const char* name, size_t object_size, size_t align) : name_(name) {
+SlabBase::SlabBase(const char* name, size_t object_size, size_t align)
+    : name_(name), source_(block_bytes_for(round_up(object_size, align < 8 ? 8 : align))) {
   LEAT_CHECK(align != 0 && (align & (align - 1)) == 0 && align <= 4096);
   if (align < 8) align = 8;
   object_size_ = round_up(object_size < 16 ? 16 : object_size, align);
@@ -66,11 +64,6 @@ SlabBase::SlabBase(const char* name, size_t object_size, size_t align) : name_(n
 
 SlabBase::~SlabBase() {
   LEAT_CHECK(!check_leaks_ || in_use() == 0);
-  while (all_ != nullptr) {
-    Block* b = all_;
-    all_ = b->next_all;
-    std::free(b);
-  }
 }
 
 void* SlabBase::alloc_raw() {
@@ -87,9 +80,10 @@ void* SlabBase::alloc_raw() {
 }
 
 SlabBase::Block* SlabBase::new_block() {
-  void* memory = std::aligned_alloc(block_bytes_, block_bytes_);
+  BlockSource::Region* region = nullptr;
+  void* memory = source_.take(&region);
   if (memory == nullptr) return nullptr;
-  auto* b = new (memory) Block{this, nullptr, nullptr, nullptr, static_cast<uint32_t>(per_block_), 0};
+  auto* b = new (memory) Block{this, region, nullptr, nullptr, nullptr, static_cast<uint32_t>(per_block_), 0};
   for (size_t w = 0; w < bitmap_words_; ++w) {
     const size_t left = per_block_ > w * 64 ? per_block_ - w * 64 : 0;
     b->bitmap()[w] = left >= 64 ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
@@ -148,7 +142,7 @@ void SlabBase::free_raw(void* object) {
   }
 }
 
-size_t SlabBase::trim() {
+size_t SlabBase::trim(void (*grace)()) {
   Block* dead = nullptr;
   size_t freed = 0;
   {
@@ -167,9 +161,21 @@ size_t SlabBase::trim() {
     }
     bytes_.fetch_sub(freed, std::memory_order_relaxed);
   }
-  while (dead != nullptr)
-    std::free(std::exchange(dead, dead->next_all));
+  if (dead != nullptr && grace != nullptr) grace();
+  while (dead != nullptr) {
+    Block* b = std::exchange(dead, dead->next_all);
+    source_.give(b, b->region);
+  }
   return freed;
+}
+
+void SlabBase::for_each_raw(void (*f)(void*, void*), void* context) {
+  for (Block* b = all_; b != nullptr; b = b->next_all) {
+    for (size_t i = 0; i < per_block_; ++i) {
+      if ((b->bitmap()[i / 64] >> i % 64 & 1) != 0) continue;
+      f(context, reinterpret_cast<uint8_t*>(b) + first_offset_ + i * object_size_);
+    }
+  }
 }
 
 }  // namespace leat

@@ -6,7 +6,8 @@
 // alloc_raw() and free_raw() may be called from any thread. Which objects are free stands in a bitmap of the block, so
 // a free object keeps every byte of its last owner: hash chains run on through it and a late reader races with nobody.
 // alloc takes the lowest free object, which keeps live objects together and blocks empty; freeing twice is a failed
-// CHECK. Blocks whose objects are all free go back to the system by trim(), which the caller runs after a grace period.
+// CHECK. Blocks whose objects are all free go back to the system by trim(), with a grace period where readers ask for
+// it.
 #pragma once
 
 #include <atomic>
@@ -15,12 +16,16 @@
 #include <new>
 #include <utility>
 
+#include "base/pages.h"
 #include "base/spinlock.h"
 
 namespace leat {
 
 class SlabBase {
  public:
+  static constexpr size_t kBlockBytes = 64 * 1024;
+  static constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
+
   SlabBase(const char* name, size_t object_size, size_t align);
   ~SlabBase();  // CHECKs that no object is left
   SlabBase(const SlabBase&) = delete;
@@ -28,7 +33,19 @@ class SlabBase {
 
   void* alloc_raw();  // nullptr when memory or the limit is exhausted; contents are those of the last owner
   void free_raw(void*);
-  size_t trim();  // gives empty blocks back to the system, but one; returns the bytes given back
+  // Gives empty blocks back to the system, but one; returns the bytes given back. `grace` is called once nobody can
+  // take from them any more, and before they go: where readers without a lock may still stand on a dead object.
+  size_t trim(void (*grace)() = nullptr);
+
+  // Calls f(void* object) for each that is in use. Nobody allocates or frees meanwhile.
+  template <class F>
+  void for_each(F&& f) {
+    for_each_raw([](void* c, void* object) { (*static_cast<F*>(c))(object); }, &f);
+  }
+  // Whose an object is that is not beyond kSmallObject.
+  static SlabBase& owner_of(const void* object) {
+    return **reinterpret_cast<SlabBase**>(reinterpret_cast<uintptr_t>(object) & ~(kBlockBytes - 1));
+  }
 
   const char* name() const { return name_; }
   size_t object_size() const { return object_size_; }
@@ -39,6 +56,7 @@ class SlabBase {
   void forget_leaks() { check_leaks_ = false; }
 
  private:
+  void for_each_raw(void (*f)(void*, void*), void* context);
   struct Block;
   struct Ring;  // circular list of the blocks that have a free object; empty blocks stand at its end
   Block* new_block();
@@ -49,6 +67,7 @@ class SlabBase {
   bool may_alloc() const { return in_use() < limit_.load(std::memory_order_relaxed); }
 
   const char* name_;
+  BlockSource source_;
   size_t object_size_;
   size_t block_bytes_;
   size_t bitmap_words_;

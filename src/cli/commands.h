@@ -59,6 +59,20 @@ struct DrillOptions {
 };
 int drill(const DrillOptions& o);
 
+struct MillionOptions {
+  uint64_t connections = 1'000'000;
+  std::string strategy = "source-addresses";
+  bool hold = false;
+  double hold_seconds = -1;  // < 0: until interrupted
+  uint64_t sample = 1000;    // connections that are asked for an echo
+  bool close = false;        // at the end, and say what memory went back
+  bool quiet = false;
+  std::string control;
+  std::string name = "million";
+  std::vector<std::string> sysctls;
+};
+int million(const MillionOptions& o);
+
 // ss, nstat, sysctl, proc: the words behind the verb.
 int ask_running(const std::string& verb, std::vector<std::string> words);
 

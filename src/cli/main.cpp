@@ -104,6 +104,37 @@ CLI::App* add_drill(CLI::App& app, DrillOptions& o) {
   return s;
 }
 
+CLI::App* add_million(CLI::App& app, MillionOptions& o) {
+  auto* s = app.add_subcommand("million", "opens a million connections between two stacks of this process");
+  s->add_option("--connections", o.connections, "how many; each has two ends here")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{50'000'000}));
+  s->add_option("--strategy", o.strategy, "past the 65,535 ports: source-addresses or destinations; bound mixes badly")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"source-addresses", "destinations", "bound"}));
+  s->add_option("--hold", o.hold_seconds, "keeps them open, for so long or until interrupted, to be looked at")
+      ->expected(0, 1)
+      ->type_name("[SECONDS]")
+      ->default_str("-1");
+  s->add_option("--sample", o.sample, "connections that are asked for an echo")->capture_default_str();
+  s->add_flag("--close", o.close, "closes them at the end, and says what memory went back");
+  s->add_flag("-q,--quiet", o.quiet, "no progress");
+  s->add_option("--control", o.control, "path of the control socket, for leat ss, nstat, sysctl")->type_name("PATH");
+  s->add_option("--name", o.name, "of the control socket, if it has no path")->capture_default_str();
+  s->add_option("--sysctl", o.sysctls, "of both stacks")->type_name("NAME=VALUE");
+  s->footer(
+      "\nNothing but memory is needed: no device, no rights.\n"
+      "  source-addresses  one destination, and a further address here for each 50,000 connections\n"
+      "  destinations      one address here, and a further destination for each 50,000: ports are shared\n"
+      "  bound             bind() before connect(): each takes a port for itself, which nobody shares\n"
+      "\nExamples:\n"
+      "  leat million\n"
+      "  leat million --connections 100000 --strategy destinations --close\n"
+      "  leat million --hold --control /tmp/m &\n"
+      "  leat ss --control /tmp/m -s;  leat ss --control /tmp/m -tn | wc -l;  leat nstat --control /tmp/m\n");
+  return s;
+}
+
 // Their words belong to the running leat; here they are only listed.
 void add_asking(CLI::App& app) {
   app.add_subcommand("ss", "sockets of a leat that runs, as ss(8)")->group("Looking into a leat that runs");
@@ -126,11 +157,13 @@ int run(int argc, char** argv) {
   NcOptions nc_options;
   PingOptions ping_options;
   DrillOptions drill_options;
+  MillionOptions million_options;
   const auto* serve_app = add_serve(app, serve_options);
   const auto* fetch_app = add_fetch(app, fetch_options);
   const auto* nc_app = add_nc(app, nc_options);
   const auto* ping_app = add_ping(app, ping_options);
   const auto* drill_app = add_drill(app, drill_options);
+  const auto* million_app = add_million(app, million_options);
   add_asking(app);
   try {
     app.parse(argc, argv);
@@ -145,6 +178,10 @@ int run(int argc, char** argv) {
   if (*nc_app) return nc(nc_options);
   if (*ping_app) return ping(ping_options);
   if (*drill_app) return drill(drill_options);
+  if (*million_app) {
+    million_options.hold = million_app->count("--hold") != 0;
+    return million(million_options);
+  }
   return kExitUsage;
 }
 

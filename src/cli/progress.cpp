@@ -25,9 +25,24 @@ std::string bytes_text(double bytes) {
   return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
 }
 
+std::string count_text(uint64_t n) {
+  std::string text = std::to_string(n);
+  for (size_t at = text.size(); at > 3; at -= 3)
+    text.insert(at - 3, 1, ',');
+  return text;
+}
+
 std::string rate_text(uint64_t bytes, Duration in) {
   const double seconds = std::max(static_cast<double>(in.ns()) / 1e9, 1e-9);
   return bytes_text(static_cast<double>(bytes) / seconds) + "/s";
+}
+
+std::string Progress::amount(uint64_t done, Duration elapsed) const {
+  if (unit_ == Unit::kBytes)
+    return fmt::format(" {} {}", bytes_text(static_cast<double>(done)), rate_text(done, elapsed));
+  const double seconds = std::max(static_cast<double>(elapsed.ns()) / 1e9, 1e-9);
+  return fmt::format(" {} {}/s", count_text(done),
+                     count_text(static_cast<uint64_t>(static_cast<double>(done) / seconds)));
 }
 
 void Progress::update(uint64_t done, uint64_t total, Time now) {
@@ -35,7 +50,7 @@ void Progress::update(uint64_t done, uint64_t total, Time now) {
   if (!is_shown_ || now - last_ < kInterval) return;
   last_ = now;
   const Duration elapsed = now - start_;
-  std::string right = fmt::format(" {} {}", bytes_text(static_cast<double>(done)), rate_text(done, elapsed));
+  std::string right = amount(done, elapsed);
   std::string line = name_;
   if (total != 0) {
     const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <iterator>
 
 #include "diag/proc_net.h"
 #include "diag/ss.h"
@@ -65,8 +66,17 @@ void show(Stack& stack, const SysctlOptions& o, const std::string& name, Answer&
   }
 }
 
-void write(Stack& stack, const SysctlOptions& o, const std::string& name, const std::string& value, Answer& answer) {
-  if (const auto ok = stack.set_sysctl(name, value); !ok) {
+Result<void> set_all(const std::vector<Stack*>& stacks, const std::string& name, const std::string& value) {
+  Result<void> ok;
+  for (Stack* stack : stacks) {
+    if (ok) ok = stack->set_sysctl(name, value);
+  }
+  return ok;
+}
+
+void write(const std::vector<Stack*>& stacks, const SysctlOptions& o, const std::string& name, const std::string& value,
+           Answer& answer) {
+  if (const auto ok = set_all(stacks, name, value); !ok) {
     const bool is_unknown = ok.error() == Errno{ENOENT};
     answer.error += is_unknown ? fmt::format("sysctl: cannot stat {}: No such file or directory\n", as_file(name))
                                : fmt::format("sysctl: setting key \"{}\": {}\n", name, strerror(to_int(ok.error())));
@@ -97,9 +107,35 @@ Answer Commands::ss(std::span<const std::string> words) {
   std::string error;
   if (!parse_ss_options(words, o, error)) return {kUsage, "", error + "\n"};
   if (o.help) return {0, ss_help(), ""};
-  if (o.summary) return {0, format_summary(totals(stack_)), ""};
-  if (!o.kill) return {0, format_sockets(o, snapshot(stack_)), ""};
-  return {0, format_sockets(o, destroy_sockets(stack_, [&](const SocketRow& r) { return is_wanted(o, r); })), ""};
+  if (o.summary) return {0, format_summary(sum_of_totals()), ""};
+  std::vector<SocketRow> rows;
+  for (Stack* stack : stacks_) {
+    auto more =
+        o.kill ? destroy_sockets(*stack, [&](const SocketRow& r) { return is_wanted(o, r); }) : snapshot(*stack);
+    if (rows.empty()) {
+      rows = std::move(more);
+    } else {
+      rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+  }
+  return {0, format_sockets(o, rows), ""};
+}
+
+SocketTotals Commands::sum_of_totals() const {
+  SocketTotals sum;
+  for (Stack* stack : stacks_)
+    sum += totals(*stack);
+  return sum;
+}
+
+std::vector<Counter> Commands::sum_of_counters() const {
+  std::vector<Counter> sum = stacks_[0]->counters();
+  for (size_t i = 1; i < stacks_.size(); ++i) {
+    const std::vector<Counter> more = stacks_[i]->counters();
+    for (size_t n = 0; n < sum.size(); ++n)
+      sum[n].value += more[n].value;
+  }
+  return sum;
 }
 
 Answer Commands::nstat(std::span<const std::string> words) {
@@ -107,7 +143,7 @@ Answer Commands::nstat(std::span<const std::string> words) {
   std::string error;
   if (!parse_nstat_options(words, o, error)) return {kUsage, "", error + "\n"};
   if (o.help) return {0, nstat_help(), ""};
-  return {0, format_nstat(o, stack_.counters(), history_), ""};
+  return {0, format_nstat(o, sum_of_counters(), history_), ""};
 }
 
 Answer Commands::sysctl(std::span<const std::string> words) {
@@ -119,16 +155,16 @@ Answer Commands::sysctl(std::span<const std::string> words) {
     answer.status = kUsage;
     return answer;
   }
-  if (o.all || o.names.empty()) o.names = stack_.sysctl_names();
+  if (o.all || o.names.empty()) o.names = stacks_[0]->sysctl_names();
   for (const std::string& word : o.names) {
     const size_t equals = word.find('=');
     if (equals != std::string::npos) {
-      write(stack_, o, trim(word.substr(0, equals)), trim(word.substr(equals + 1)), answer);
+      write(stacks_, o, trim(word.substr(0, equals)), trim(word.substr(equals + 1)), answer);
     } else if (o.writes) {
       answer.error += fmt::format("sysctl: \"{}\" must be of the form name=value\n", word);
       answer.status = 1;
     } else {
-      show(stack_, o, word, answer);
+      show(*stacks_[0], o, word, answer);
     }
   }
   return answer;
@@ -139,9 +175,13 @@ Answer Commands::proc(std::span<const std::string> words) {
   Answer answer;
   for (const std::string& path : words) {
     std::string text;
-    if (read_proc(stack_, path, text)) {
+    bool is_there = true;
+    for (Stack* stack : stacks_) {
+      text.clear();
+      is_there &= read_proc(*stack, path, text);
       answer.out += text;
-    } else {
+    }
+    if (!is_there) {
       answer.error += fmt::format("proc: there is no file '{}' (leat proc lists them)\n", path);
       answer.status = 1;
     }

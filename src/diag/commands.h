@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "diag/nstat.h"
+#include "diag/snapshot.h"
 #include "leat/stack.h"
 
 namespace leat::diag {
@@ -18,7 +19,9 @@ struct Answer {
 
 class Commands {
  public:
-  explicit Commands(Stack& stack) : stack_(stack) {}
+  explicit Commands(Stack& stack) : stacks_{&stack} {}
+  // Several Stacks of one program as if they were one: all sockets, sums of counters, settings of all.
+  explicit Commands(std::vector<Stack*> stacks) : stacks_(std::move(stacks)) {}
   Answer run(std::string_view verb, std::span<const std::string> words);
 
  private:
@@ -27,7 +30,10 @@ class Commands {
   Answer sysctl(std::span<const std::string> words);
   Answer proc(std::span<const std::string> words);
 
-  Stack& stack_;
+  SocketTotals sum_of_totals() const;
+  std::vector<Counter> sum_of_counters() const;
+
+  std::vector<Stack*> stacks_;  // at least one
   NstatHistory history_;
 };
 

@@ -250,17 +250,37 @@ std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(co
   return chosen;
 }
 
+SocketTotals& SocketTotals::operator+=(const SocketTotals& o) {
+  used += o.used;
+  tcp_inuse4 += o.tcp_inuse4;
+  tcp_inuse6 += o.tcp_inuse6;
+  orphans += o.orphans;
+  time_waits += o.time_waits;
+  allocated += o.allocated;
+  established += o.established;
+  udp_inuse4 += o.udp_inuse4;
+  udp_inuse6 += o.udp_inuse6;
+  tcp_pages += o.tcp_pages;
+  udp_pages += o.udp_pages;
+  return *this;
+}
+
+// Counted where they stand: a row for each of ten million would cost more than they do.
 SocketTotals totals(Stack& stack) {
+  RcuThread reader;
   SocketTotals t;
   Stack::Impl& impl = stack.impl();
-  for (const SocketRow& row : snapshot(stack)) {
-    const bool is_v4 = row.family == Family::kIpv4;
-    if (row.is_udp) {
-      ++(is_v4 ? t.udp_inuse4 : t.udp_inuse6);
-      t.udp_pages += (row.memory.rmem + 4095) / 4096;
-    } else if (row.timer != RowTimer::kTimeWait && row.state != State::kSynRecv) {
-      ++(is_v4 ? t.tcp_inuse4 : t.tcp_inuse6);
-    }
+  auto count_tcp = [&](const SockCommon& s) {
+    if (s.kind != Kind::kConnection && s.kind != Kind::kListener) return;
+    if (s.get_state() == State::kClose) return;
+    ++(s.family == Family::kIpv4 ? t.tcp_inuse4 : t.tcp_inuse6);
+  };
+  impl.tcp.listeners.for_each([&](Sock& s) { count_tcp(s); });
+  impl.tcp.established.for_each([&](SockCommon& s) { count_tcp(s); });
+  for (udp::UdpSock* s : impl.udp.all()) {
+    ++(s->family == Family::kIpv4 ? t.udp_inuse4 : t.udp_inuse6);
+    t.udp_pages += (s->rmem + 4095) / 4096;
+    impl.udp.release(*s);
   }
   t.used = impl.sockets.open_files();
   t.orphans = impl.tcp.counts.orphans;
@@ -272,7 +292,7 @@ SocketTotals totals(Stack& stack) {
 }
 
 std::vector<SlabRow> slabs(Stack& stack) {
-  const Stack::Impl& impl = stack.impl();
+  Stack::Impl& impl = stack.impl();
   const tcp::Tcp& t = impl.tcp;
   std::vector<SlabRow> rows;
   for (const SlabBase* s : std::initializer_list<const SlabBase*>{&t.socks, &t.socks6, &t.conns, &t.requests,
@@ -281,7 +301,12 @@ std::vector<SlabRow> slabs(Stack& stack) {
   }
   rows.push_back({"tcp_dormant", t.dormants.in_use(), 0, t.dormants.bytes()});
   rows.push_back({"udp_sock", impl.udp.sockets(), sizeof(udp::UdpSock), 0});
-  rows.push_back({"file", impl.sockets.open_files(), sizeof(socket::File), 0});
+  rows.push_back({"file", impl.sockets.open_files(), sizeof(socket::File), impl.sockets.bytes_of_files()});
+  rows.push_back(
+      {"eventpoll_epi", impl.sockets.poll_items(), sizeof(socket::EpollItem), impl.sockets.bytes_of_items()});
+  rows.push_back({"fdtable", impl.sockets.open_files(), sizeof(void*), impl.sockets.bytes_of_fds()});
+  rows.push_back({"ehash", t.established.count(), sizeof(void*), t.established.bytes()});
+  rows.push_back({"tcp_bind_bucket", t.ports.buckets(), 0, t.ports.bytes()});
   rows.push_back({"packet", impl.pool.packets_in_use(), sizeof(Packet), impl.pool.bytes()});
   return rows;
 }

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/pages.h"
 #include "base/rcu.h"
 #include "base/spinlock.h"
 #include "inet/sock.h"
@@ -62,7 +63,7 @@ class NullsTable {
   ~NullsTable() {
     for (Array* a = current(); a != nullptr;) {
       Array* next = next_of(a);
-      std::free(a);
+      free_array(a);
       a = next;
     }
   }
@@ -167,7 +168,7 @@ class NullsTable {
     resize_lock_.unlock();
     if (done == nullptr) return;
     rcu_synchronize();  // nobody walks it any more
-    std::free(done);
+    free_array(done);
   }
 
   void for_each(void (*f)(void*, SockCommon&), void* context) const {
@@ -215,12 +216,14 @@ class NullsTable {
   static Array* next_of(const Array* a) { return a->next.load(std::memory_order_acquire); }
 
   Array* make_array(uint32_t buckets) {  // zeroed pages come from the system as they are touched
-    auto* a = static_cast<Array*>(std::calloc(1, sizeof(Array) + size_t{buckets} * sizeof(Head)));
+    auto* a = static_cast<Array*>(map_array(sizeof(Array) + size_t{buckets} * sizeof(Head)));
     if (a == nullptr) return nullptr;
     a->mask = buckets - 1;
     a->generation = generation_++;
     return a;
   }
+
+  static void free_array(Array* a) { unmap_array(a, a->bytes()); }
 
   // ---- readers ----
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <new>
 
+#include "base/rcu.h"
 #include "socket/sockets.h"
 
 namespace leat::socket {
@@ -47,7 +48,7 @@ void Sockets::destroy_file(File* f) {
   if (f->is_watched()) {
     Guard guard(links_);
     while (EpollItem* item = f->first_item())
-      item->epoll->remove_item(*item);
+      item->epoll().remove_item(*item);
   }
   switch (f->kind) {
     case FileKind::kTcp:
@@ -164,6 +165,26 @@ Result<int> Sockets::ioctl(int fd, unsigned long request, void* argument) {
   if (argument == nullptr) return err(EFAULT);
   *static_cast<int*>(argument) = *value;
   return 0;
+}
+
+// Who reads a slot of the table without a lock may stand on a dead file: they are waited for.
+void Sockets::give_memory_back() {
+  constexpr size_t kWorthIt = 1u << 20;
+  const size_t idle = files_.bytes() - files_.in_use() * sizeof(File);
+  if (idle > kWorthIt && idle > files_.bytes() / 2) files_.trim(&rcu_synchronize);
+}
+
+// For who looks at memory: walks all descriptors.
+size_t Sockets::sum_of_polls(size_t (Epoll::*what)() const) {
+  std::vector<const Epoll*> seen;  // there are few, and dup() makes two of one
+  size_t sum = 0;
+  for (uint32_t fd = 0; fd < fds_.end(); ++fd) {
+    FileRef f(*this, static_cast<int>(fd));
+    if (!f || f->kind != FileKind::kEpoll || std::ranges::find(seen, &f->epoll()) != seen.end()) continue;
+    seen.push_back(&f->epoll());
+    sum += (f->epoll().*what)();
+  }
+  return sum;
 }
 
 }  // namespace leat::socket

@@ -21,33 +21,18 @@ EpollItem* end_mark() {
 
 }  // namespace
 
-Epoll::~Epoll() {
-  for (const Chunk& c : chunks_)
-    ::operator delete(c.items);
+Epoll& EpollItem::epoll() const {
+  return Epoll::of(*this);
 }
 
 // --- items --------------------------------------------------------------------------------------------------------
 
-EpollItem* Epoll::alloc() {
-  if (free_ == nullptr) {
-    const size_t n = chunks_.empty() ? 8 : std::min<size_t>(chunks_.back().count * 2, 65536);
-    auto* items = static_cast<EpollItem*>(::operator new(n * sizeof(EpollItem), std::nothrow));
-    if (items == nullptr) return nullptr;
-    chunks_.push_back({items, n});
-    for (size_t i = n; i-- > 0;) {
-      auto* item = new (items + i) EpollItem;
-      item->next = free_;
-      free_ = item;
-    }
-  }
-  EpollItem* item = free_;
-  free_ = static_cast<EpollItem*>(item->next);
-  return item;
-}
-
+// What a burst has left goes back each time that half of the items have gone; with scan_ held.
 void Epoll::free_item(EpollItem* item) {
-  item->next = free_;
-  free_ = item;
+  slab_.free_raw(item);
+  if (slab_.in_use() >= trim_below_) return;
+  slab_.trim();
+  trim_below_ = slab_.in_use() / 2;
 }
 
 Result<void> Epoll::add(File& file, int fd, const epoll_event& event) {
@@ -57,13 +42,13 @@ Result<void> Epoll::add(File& file, int fd, const epoll_event& event) {
   if (file.find_item(*this, fd) != nullptr) return err(EEXIST);
   if (auto ok = check_nesting(file); !ok) return ok;
   Guard guard(scan_);
-  EpollItem* item = alloc();
-  if (item == nullptr) return err(ENOMEM);
+  void* memory = slab_.alloc_raw();
+  if (memory == nullptr) return err(ENOMEM);
+  auto* item = new (memory) EpollItem;
+  trim_below_ = std::max(trim_below_, slab_.in_use() / 2);
   item->events = wanted(event);
   item->fd = fd;
   item->file = &file;
-  item->epoll = this;
-  item->next_ready = nullptr;
   item->data = event.data.u64;
   ++items_;
   file.add_watch(item);
@@ -104,14 +89,12 @@ void Epoll::remove_item(EpollItem& item) {
 
 void Epoll::remove_all() {
   Guard guard(scan_);
-  for (const Chunk& c : chunks_) {
-    for (size_t i = 0; i < c.count; ++i) {
-      EpollItem& item = c.items[i];
-      if (item.file == nullptr) continue;
-      item.file->remove_watch(&item);
-      item.file = nullptr;
-    }
-  }
+  slab_.for_each([](void* object) {
+    auto* item = static_cast<EpollItem*>(object);
+    if (item->file == nullptr) return;
+    item->file->remove_watch(item);
+    item->file = nullptr;
+  });
   items_ = 0;
 }
 
@@ -247,13 +230,12 @@ Result<void> Epoll::check_nesting(File& target) {
 int Epoll::depth_below(const Epoll* forbidden, int depth) {
   if (this == forbidden || depth > kMaxNests) return kMaxNests + 1;
   int deepest = depth;
-  for (const Chunk& c : chunks_) {
-    for (size_t i = 0; i < c.count; ++i) {
-      const File* f = c.items[i].file;
-      if (f == nullptr || f->kind != FileKind::kEpoll) continue;
-      deepest = std::max(deepest, f->epoll().depth_below(forbidden, depth + 1));
-    }
-  }
+  Guard guard(scan_);  // from outside in, as collect() does
+  slab_.for_each([&](void* object) {
+    const File* f = static_cast<EpollItem*>(object)->file;
+    if (f == nullptr || f->kind != FileKind::kEpoll) return;
+    deepest = std::max(deepest, f->epoll().depth_below(forbidden, depth + 1));
+  });
   return deepest;
 }
 
@@ -263,7 +245,7 @@ int Epoll::depth_above(int depth) {
   const File::Watches watches(*self_);
   for (const Watch* w = watches.head; w != nullptr; w = w->next) {
     if ((w->events & kWatchIsItem) == 0) continue;
-    highest = std::max(highest, static_cast<const EpollItem*>(w)->epoll->depth_above(depth + 1));
+    highest = std::max(highest, static_cast<const EpollItem*>(w)->epoll().depth_above(depth + 1));
   }
   return highest;
 }

@@ -4,13 +4,14 @@
 //
 // LT items go back to the end of the list after they were reported, ET ones do not; ONESHOT ones lose their events.
 // Removed items that stand in the ready list leave it when they are met there, or in a sweep when they are many.
-// Items live in chunks of the instance, each twice the last one's size.
+// Items live in a slab of the instance: memory goes back when many have left (give_back), and whose an item is need
+// not stand in each.
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "base/errno.h"
+#include "base/slab.h"
 #include "base/spinlock.h"
 #include "socket/file.h"
 
@@ -21,8 +22,8 @@ class Epoll {
   // What is true of a file now, as poll(2) tells it.
   using PollFile = uint32_t (*)(void* context, File& file);
 
-  Epoll(PollFile poll, void* context) : poll_(poll), context_(context) {}
-  ~Epoll();
+  Epoll(PollFile poll, void* context) : poll_(poll), context_(context), slab_(*this) {}
+  ~Epoll() = default;
   Epoll(const Epoll&) = delete;
   Epoll& operator=(const Epoll&) = delete;
   void set_file(File* f) { self_ = f; }
@@ -41,12 +42,19 @@ class Epoll {
   bool on_item_ready(EpollItem& item);
 
   size_t items() const { return items_; }
+  size_t bytes() const { return slab_.bytes(); }
+  static Epoll& of(const EpollItem& item) { return static_cast<ItemSlab&>(SlabBase::owner_of(&item)).epoll; }
 
  private:
   static constexpr int kMaxNests = 4;
   static constexpr size_t kSweep = 64;
 
-  EpollItem* alloc();
+  struct ItemSlab : SlabBase {
+    explicit ItemSlab(Epoll& e) : SlabBase("eventpoll_epi", sizeof(EpollItem), alignof(EpollItem)), epoll(e) {
+      forget_leaks();  // those that wait in the ready list
+    }
+    Epoll& epoll;
+  };
   void free_item(EpollItem* item);
   bool push_ready(EpollItem& item);  // with ready_ held
   EpollItem* pop_ready();
@@ -67,12 +75,8 @@ class Epoll {
   size_t ready_count_ = 0;
   size_t dead_count_ = 0;  // removed ones in the list
   size_t items_ = 0;
-  EpollItem* free_ = nullptr;
-  struct Chunk {
-    EpollItem* items;
-    size_t count;
-  };
-  std::vector<Chunk> chunks_;
+  ItemSlab slab_;
+  size_t trim_below_ = 0;  // items
 };
 
 }  // namespace leat::socket

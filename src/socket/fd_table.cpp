@@ -171,4 +171,9 @@ uint32_t FdTable::end() const {
   return used_.end();
 }
 
+size_t FdTable::bytes() const {
+  Guard guard(lock_);
+  return used_.end() * sizeof(Slot) + used_.end() / 8;
+}
+
 }  // namespace leat::socket

@@ -60,6 +60,7 @@ class FdTable {
   Result<bool> close_on_exec(int fd) const;  // EBADF
   Result<void> set_close_on_exec(int fd, bool on);
   uint32_t end() const;  // above every open descriptor
+  size_t bytes() const;  // taken from the system, as far as it was used
 
  private:
   static constexpr uint32_t kFirst = 64;

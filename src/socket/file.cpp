@@ -31,7 +31,7 @@ bool File::notify(uint32_t events) {
     bool woke_this = true;
     if ((w->events & kWatchIsItem) != 0) {
       auto* item = static_cast<EpollItem*>(w);
-      woke_this = item->epoll->on_item_ready(*item);
+      woke_this = item->epoll().on_item_ready(*item);
     } else {
       auto* entry = static_cast<WaitEntry*>(w);
       woke_this = !entry->wakeup->is_set();  // one event for each exclusive waiter
@@ -94,7 +94,7 @@ EpollItem* File::find_item(const Epoll& e, int fd) {
   for (Watch* w = watches.head; w != nullptr; w = w->next) {
     if ((w->events & kWatchIsItem) == 0 || w->fd != fd) continue;
     auto* item = static_cast<EpollItem*>(w);
-    if (item->epoll == &e) return item;
+    if (&item->epoll() == &e) return item;
   }
   return nullptr;
 }

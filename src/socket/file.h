@@ -48,11 +48,11 @@ struct Watch {
 
 struct EpollItem : Watch {
   File* file = nullptr;  // no reference: closing it removes the item; nullptr: removed, waits to leave the ready list
-  Epoll* epoll = nullptr;
   EpollItem* next_ready = nullptr;  // nullptr: not in the ready list
   uint64_t data = 0;
+  Epoll& epoll() const;  // whose it is stands in the block of memory that it is in
 };
-static_assert(sizeof(EpollItem) <= 48);
+static_assert(sizeof(EpollItem) <= 40);
 
 // A call that waits for one or more files.
 struct WaitEntry : Watch {

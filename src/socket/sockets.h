@@ -73,9 +73,16 @@ class Sockets {
   Result<int> epoll_wait(int epfd, epoll_event* events, int max_events, Duration timeout);
 
   size_t open_files() const { return files_.in_use(); }
+  void give_memory_back();  // of files, after a burst; no lock is held
   FdTable& fds() { return fds_; }
+  // What they take from the system, for who looks (diag).
+  size_t bytes_of_files() const { return files_.bytes(); }
+  size_t bytes_of_fds() const { return fds_.bytes(); }
+  size_t bytes_of_items() { return sum_of_polls(&Epoll::bytes); }
+  size_t poll_items() { return sum_of_polls(&Epoll::items); }
 
  private:
+  size_t sum_of_polls(size_t (Epoll::*what)() const);
   friend class Wait;
   friend struct OptionCall;
 

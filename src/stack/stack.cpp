@@ -185,6 +185,7 @@ bool Stack::Impl::pass(Time now, size_t budget, bool is_last) {
     tcp.on_time(std::max(now, ns.now()));
     ip.on_timer();
     tcp.end_turn();
+    sockets.give_memory_back();
     timing.unlock();
   }
   ip.flush();

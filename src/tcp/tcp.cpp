@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "base/rcu.h"
 #include "inet/sock_lock.h"
 #include "inet/sock_options.h"
 #include "tcp/doors.h"
@@ -268,18 +269,33 @@ Result<void> Tcp::destroy(TcpSock& s, int error) {
   return {};
 }
 
+// Half of what was once in use is free, and worth the walk over all blocks.
+bool is_worth_trimming(const SlabBase& s) {
+  constexpr size_t kWorthIt = 1u << 20;
+  const size_t idle = s.bytes() - s.in_use() * s.object_size();
+  return idle > kWorthIt && idle > s.bytes() / 2;
+}
+
+// Readers of the tables may still stand on what died in these: they are waited for.
+void Tcp::give_memory_back() {
+  constexpr size_t kWorthIt = 4u << 20;
+  if (is_worth_trimming(conns)) conns.trim();
+  for (SlabBase* s :
+       std::initializer_list<SlabBase*>{&socks, &socks6, &requests, &requests6, &time_waits, &time_waits6}) {
+    if (is_worth_trimming(*s)) s->trim(&rcu_synchronize);
+  }
+  const size_t free_records = dormants.bytes() - dormants.in_use() * DormantSlabs::kStep;
+  if (free_records > kWorthIt) dormants.trim();
+  if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
+}
+
 void Tcp::end_turn() {
   established.grow_if_needed();
   listeners.reclaim();
   // After a burst most of the memory of what was awake is free: once a second it is looked at, and given back.
   const int64_t second = now().ns() / 1'000'000'000;
   if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return;
-  constexpr size_t kWorthIt = 4u << 20;
-  const size_t idle = conns.bytes() - conns.in_use() * conns.object_size();
-  if (idle > kWorthIt && idle > conns.bytes() / 2) conns.trim();
-  const size_t free_records = dormants.bytes() - dormants.in_use() * DormantSlabs::kStep;
-  if (free_records > kWorthIt) dormants.trim();
-  if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
+  give_memory_back();
 }
 
 }  // namespace leat::tcp

@@ -97,6 +97,7 @@ class Tcp final : public ip::Transport {
   Time now() const { return ns.now(); }
   void count(Mib m, uint64_t n = 1) { ns.count(m, n); }
   void destroy_sock(TcpSock& s);  // the last reference is gone
+  void give_memory_back();        // after a burst
 
   Netns& ns;
   PacketPool& pool;
