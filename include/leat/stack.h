@@ -49,7 +49,7 @@ struct StackConfig {
   std::array<uint8_t, 32> seed{};
   std::vector<std::pair<std::string, std::string>> sysctls;  // {"net.ipv4.tcp_sack", "0"}
   uint32_t ehash_entries = 65536;  // buckets of the table of connections, which grows by itself
-  uint32_t max_files = 1048576;    // RLIMIT_NOFILE of this Stack: EMFILE; not above fs.nr_open
+  uint32_t max_files = 1048576;    // RLIMIT_NOFILE of this Stack, soft and hard: EMFILE. EPERM: above fs.nr_open
   bool privileged = true;          // may what CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE allow
   bool with_loopback = true;       // an interface "lo", ifindex 1, with 127.0.0.1/8 and ::1/128
 };
@@ -100,8 +100,12 @@ class Stack {
   Result<std::string> get_sysctl(std::string_view name) const;
   Result<void> set_sysctl(std::string_view name, std::string_view value);
   std::vector<std::string> sysctl_names() const;
-  std::vector<Counter> counters() const;          // in the order of nstat
-  uint64_t counter(std::string_view name) const;  // "TcpExtTCPTimeouts"; 0 when there is none
+  // RLIMIT_NOFILE with setrlimit(2)'s rules. EINVAL: soft above hard; EPERM: hard above fs.nr_open, or raised while not
+  // privileged. What is open stays open.
+  Result<void> set_file_limit(uint32_t soft, uint32_t hard);
+  std::pair<uint32_t, uint32_t> file_limit() const;  // soft, hard
+  std::vector<Counter> counters() const;             // in the order of nstat
+  uint64_t counter(std::string_view name) const;     // "TcpExtTCPTimeouts"; 0 when there is none
 
   // --- the turn
   // ------------------------------------------------------------------------------------------------------- Takes what

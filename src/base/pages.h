@@ -5,6 +5,7 @@
 // Thread rule: any thread.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,6 +36,7 @@ class BlockSource {
   const uint32_t blocks_;  // of a region
   Region* first_ = nullptr;
   Region* last_ = nullptr;
+  std::atomic<size_t> regions_{0};
   SpinLock lock_;
 };
 

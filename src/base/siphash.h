@@ -1,4 +1,4 @@
-// Keyed hashes (SipHash-2-4, libsodium): hash tables, ISNs, cookies. A peer who does not know the key cannot aim.
+// Keyed hashes (SipHash-2-4): hash tables, ISNs, cookies. A peer who does not know the key cannot aim.
 #pragma once
 
 #include <array>

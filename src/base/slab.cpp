@@ -60,6 +60,7 @@ SlabBase::SlabBase(const char* name, size_t object_size, size_t align)
   bitmap_words_ = (block_bytes_ / object_size_ + 63) / 64;
   first_offset_ = round_up(sizeof(Block) + bitmap_words_ * 8, align);
   per_block_ = (block_bytes_ - first_offset_) / object_size_;
+  inverse_ = (uint64_t{1} << kInverseBits) / object_size_ + 1;  // exact for offsets below 2^21: they are in a block
 }
 
 SlabBase::~SlabBase() {
@@ -95,7 +96,7 @@ void SlabBase::adopt(Block* b) {
   b->next_all = all_;
   all_ = b;
   Ring::insert_back(&partial_, b);
-  bytes_.fetch_add(block_bytes_, std::memory_order_relaxed);
+  add(bytes_, block_bytes_);
 }
 
 void* SlabBase::take_lowest(Block* b) {
@@ -106,7 +107,7 @@ void* SlabBase::take_lowest(Block* b) {
   const auto bit = static_cast<size_t>(__builtin_ctzll(b->bitmap()[w]));
   b->bitmap()[w] &= b->bitmap()[w] - 1;
   if (--b->free == 0) Ring::erase(&partial_, b);
-  in_use_.fetch_add(1, std::memory_order_relaxed);
+  add(in_use_, 1);
   return reinterpret_cast<uint8_t*>(b) + first_offset_ + (w * size_t{64} + bit) * object_size_;
 }
 
@@ -118,8 +119,10 @@ SlabBase::Block* SlabBase::block_of(void* object) const {
 
 size_t SlabBase::index_of(Block* b, void* object) const {
   const auto offset = static_cast<size_t>(static_cast<uint8_t*>(object) - reinterpret_cast<uint8_t*>(b));
-  LEAT_CHECK(offset >= first_offset_ && (offset - first_offset_) % object_size_ == 0);
-  return (offset - first_offset_) / object_size_;
+  const uint64_t from_first = offset - first_offset_;
+  const uint64_t i = (from_first * inverse_) >> kInverseBits;
+  LEAT_CHECK(offset >= first_offset_ && i * object_size_ == from_first);
+  return i;
 }
 
 void SlabBase::free_raw(void* object) {
@@ -132,7 +135,7 @@ void SlabBase::free_raw(void* object) {
   LEAT_CHECK((b->bitmap()[w] & mask) == 0);  // freed twice
   b->bitmap()[w] |= mask;
   if (w < b->first_word) b->first_word = w;
-  in_use_.fetch_sub(1, std::memory_order_relaxed);
+  add(in_use_, ~size_t{0});
   if (b->free++ == 0) {
     Ring::insert_front(&partial_, b);
   }
@@ -159,7 +162,7 @@ size_t SlabBase::trim(void (*grace)()) {
       b->next_all = std::exchange(dead, b);
       freed += block_bytes_;
     }
-    bytes_.fetch_sub(freed, std::memory_order_relaxed);
+    add(bytes_, ~freed + 1);
   }
   if (dead != nullptr && grace != nullptr) grace();
   while (dead != nullptr) {

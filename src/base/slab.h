@@ -37,6 +37,11 @@ class SlabBase {
   // take from them any more, and before they go: where readers without a lock may still stand on a dead object.
   size_t trim(void (*grace)() = nullptr);
 
+  // A megabyte is free, and more than is in use: a walk over all blocks may give some back.
+  bool is_worth_trimming() const {
+    const size_t used = in_use() * object_size_;
+    return bytes() > used + (1u << 20) && bytes() > 2 * used;
+  }
   // Calls f(void* object) for each that is in use. Nobody allocates or frees meanwhile.
   template <class F>
   void for_each(F&& f) {
@@ -64,6 +69,10 @@ class SlabBase {
   void* take_lowest(Block* block);
   Block* block_of(void* object) const;
   size_t index_of(Block* block, void* object) const;
+  // With lock_ held: no need for an atomic addition.
+  static void add(std::atomic<size_t>& n, size_t by) {
+    n.store(n.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
   bool may_alloc() const { return in_use() < limit_.load(std::memory_order_relaxed); }
 
   const char* name_;
@@ -73,6 +82,8 @@ class SlabBase {
   size_t bitmap_words_;
   size_t first_offset_;
   size_t per_block_;
+  uint64_t inverse_;  // of object_size_, times 2^kInverseBits: a division for each free would be half its time
+  static constexpr int kInverseBits = 42;
   Block* partial_ = nullptr;
   Block* all_ = nullptr;
   std::atomic<size_t> in_use_ = 0;

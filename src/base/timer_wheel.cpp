@@ -14,7 +14,7 @@ bool TimerWheel::arm(Timer& timer, Time expires) {
   if (was_armed) remove(timer);
   timer.expires = expires;
   place(timer);
-  armed_.fetch_add(1, std::memory_order_relaxed);
+  count_armed(1);
   return was_armed;
 }
 
@@ -50,7 +50,7 @@ void TimerWheel::remove(Timer& timer) {
   const Position p = position_of(timer.expires);
   Slot& slot = slots_[p.level][p.slot];
   timer.node.unlink();
-  armed_.fetch_sub(1, std::memory_order_relaxed);
+  count_armed(~size_t{0});
   if (slot.timers.is_empty()) {
     occupied_[p.level] &= ~(uint64_t{1} << p.slot);
   } else if (timer.expires == slot.earliest) {
@@ -136,7 +136,7 @@ bool TimerWheel::fire_pass(Time now) {
   }
   const bool fired = !due.is_empty();
   while (Timer* t = due.pop_front()) {
-    armed_.fetch_sub(1, std::memory_order_relaxed);
+    count_armed(~size_t{0});
     lock_.unlock();
     fire_(context_, *t);
     lock_.lock();

@@ -64,7 +64,8 @@ int ask_running(const std::string& verb, std::vector<std::string> words) {
     return kExitUsage;
   }
   std::string why;
-  const auto answer = diag::ask(find_path(control, name), verb, words, why);
+  const auto print = [](std::string_view out) { return std::fwrite(out.data(), 1, out.size(), stdout) == out.size(); };
+  const auto answer = diag::ask(find_path(control, name), verb, words, why, print);
   if (!answer) throw failed(why);
   std::fputs(answer->error.c_str(), stderr);
   if (std::fwrite(answer->out.data(), 1, answer->out.size(), stdout) != answer->out.size() ||

@@ -99,26 +99,45 @@ Answer Commands::run(std::string_view verb, std::span<const std::string> words) 
   if (verb == "nstat") return nstat(words);
   if (verb == "sysctl") return sysctl(words);
   if (verb == "proc") return proc(words);
-  return {kUsage, "", "there is no verb '" + std::string(verb.substr(0, 64)) + "'\n"};
+  return {kUsage, "", "there is no verb '" + std::string(verb.substr(0, 64)) + "'\n", {}};
+}
+
+// Few are sorted; of many, neither rows nor text are ever there all at once.
+Answer Commands::all_sockets(std::shared_ptr<SsOptions> options) {
+  constexpr size_t kMany = 20'000;
+  size_t count = 0;
+  for (Stack* stack : stacks_)
+    count += count_sockets(*stack);
+  if (count <= kMany) {
+    std::vector<SocketRow> rows;
+    for (Stack* stack : stacks_) {
+      auto more = snapshot(*stack);
+      rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+    return {0, format_sockets(*options, rows), "", {}};
+  }
+  auto walk = std::make_shared<RowWalk>(stacks_);
+  auto table = std::make_shared<SocketTable>(*options);
+  return {0, "", "", [options, walk, table](std::string& out) {
+            out += table->format(walk->next());
+            return !walk->is_done();
+          }};
 }
 
 Answer Commands::ss(std::span<const std::string> words) {
-  SsOptions o;
+  auto options = std::make_shared<SsOptions>();
+  SsOptions& o = *options;
   std::string error;
-  if (!parse_ss_options(words, o, error)) return {kUsage, "", error + "\n"};
-  if (o.help) return {0, ss_help(), ""};
-  if (o.summary) return {0, format_summary(sum_of_totals()), ""};
+  if (!parse_ss_options(words, o, error)) return {kUsage, "", error + "\n", {}};
+  if (o.help) return {0, ss_help(), "", {}};
+  if (o.summary) return {0, format_summary(sum_of_totals()), "", {}};
+  if (!o.kill) return all_sockets(std::move(options));
   std::vector<SocketRow> rows;
   for (Stack* stack : stacks_) {
-    auto more =
-        o.kill ? destroy_sockets(*stack, [&](const SocketRow& r) { return is_wanted(o, r); }) : snapshot(*stack);
-    if (rows.empty()) {
-      rows = std::move(more);
-    } else {
-      rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-    }
+    auto more = destroy_sockets(*stack, [&](const SocketRow& r) { return is_wanted(o, r); });
+    rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   }
-  return {0, format_sockets(o, rows), ""};
+  return {0, format_sockets(o, rows), "", {}};
 }
 
 SocketTotals Commands::sum_of_totals() const {
@@ -141,13 +160,13 @@ std::vector<Counter> Commands::sum_of_counters() const {
 Answer Commands::nstat(std::span<const std::string> words) {
   NstatOptions o;
   std::string error;
-  if (!parse_nstat_options(words, o, error)) return {kUsage, "", error + "\n"};
-  if (o.help) return {0, nstat_help(), ""};
-  return {0, format_nstat(o, sum_of_counters(), history_), ""};
+  if (!parse_nstat_options(words, o, error)) return {kUsage, "", error + "\n", {}};
+  if (o.help) return {0, nstat_help(), "", {}};
+  return {0, format_nstat(o, sum_of_counters(), history_), "", {}};
 }
 
 Answer Commands::sysctl(std::span<const std::string> words) {
-  if (is_help(words)) return {0, sysctl_help(), ""};
+  if (is_help(words)) return {0, sysctl_help(), "", {}};
   SysctlOptions o;
   Answer answer;
   if (!parse_sysctl_options(words, o, answer.error)) {
@@ -171,7 +190,7 @@ Answer Commands::sysctl(std::span<const std::string> words) {
 }
 
 Answer Commands::proc(std::span<const std::string> words) {
-  if (words.empty() || is_help(words)) return {0, proc_help(), ""};
+  if (words.empty() || is_help(words)) return {0, proc_help(), "", {}};
   Answer answer;
   for (const std::string& path : words) {
     std::string text;

@@ -1,6 +1,8 @@
 // What a control socket answers: the tools ss, nstat, sysctl and proc, run within the process of the Stack.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,10 +13,14 @@
 
 namespace leat::diag {
 
+struct SsOptions;
+
 struct Answer {
   int status = 0;     // the tool's exit code
   std::string out;    // its standard output
   std::string error;  // its standard error
+  // There is more standard output than one would want to hold: appends some of it, and is false when that was all.
+  std::function<bool(std::string& out)> more;
 };
 
 class Commands {
@@ -25,6 +31,7 @@ class Commands {
   Answer run(std::string_view verb, std::span<const std::string> words);
 
  private:
+  Answer all_sockets(std::shared_ptr<SsOptions> options);
   Answer ss(std::span<const std::string> words);
   Answer nstat(std::span<const std::string> words);
   Answer sysctl(std::span<const std::string> words);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace leat::diag {
 namespace {
@@ -54,20 +55,31 @@ class Connection {
     }
     return true;
   }
-  bool receive_line(std::string& line) const {
+  bool receive_line(std::string& line) {
     char buffer[65536];
+    line = std::exchange(rest_, {});
+    if (const size_t end = line.find('\n'); end != std::string::npos) {
+      rest_ = line.substr(end + 1);
+      line.resize(end + 1);
+      return true;
+    }
     while (line.size() < kMaxAnswer) {
       const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return false;
       line.append(buffer, static_cast<size_t>(n));
-      if (line.back() == '\n') return true;
+      const size_t end = line.find('\n', line.size() - static_cast<size_t>(n));
+      if (end == std::string::npos) continue;
+      rest_ = line.substr(end + 1);
+      line.resize(end + 1);
+      return true;
     }
     return false;
   }
 
  private:
   int fd_ = -1;
+  std::string rest_;  // of what came, behind the line
 };
 
 std::string directory() {
@@ -94,8 +106,21 @@ std::vector<std::string> find_instances() {
   return paths;
 }
 
+namespace {
+
+bool is_text(const json& reply, const char* name) {
+  return reply.contains(name) && reply[name].is_string();
+}
+
+Result<Answer> no_answer(const std::string& path, std::string& error) {
+  error = "the leat at '" + path + "' does not answer: is it stopped, or busy?";
+  return err(ETIMEDOUT);
+}
+
+}  // namespace
+
 Result<Answer> ask(const std::string& path, std::string_view verb, std::span<const std::string> words,
-                   std::string& error) {
+                   std::string& error, const OnPiece& on_piece) {
   Connection c;
   if (const int why = c.open(path); why != 0) {
     error = "no leat answers at '" + path + "': " + strerror(why);
@@ -106,18 +131,26 @@ Result<Answer> ask(const std::string& path, std::string_view verb, std::span<con
     return err(EPERM);
   }
   const json request = {{"verb", verb}, {"args", std::vector<std::string>(words.begin(), words.end())}};
-  std::string line;
-  if (!c.send_all(request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n") || !c.receive_line(line)) {
-    error = "the leat at '" + path + "' does not answer: is it stopped, or busy?";
-    return err(ETIMEDOUT);
+  if (!c.send_all(request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n")) return no_answer(path, error);
+  std::string joined;
+  for (std::string line;;) {
+    if (!c.receive_line(line)) return no_answer(path, error);
+    const json reply = json::parse(line, nullptr, false);
+    const bool is_piece = reply.is_object() && reply.contains("more") && is_text(reply, "out");
+    if (is_piece) {
+      const auto& out = reply["out"].get_ref<const std::string&>();
+      if (!on_piece) joined += out;
+      if (on_piece && !on_piece(out)) return Answer{};
+      continue;
+    }
+    if (!reply.is_object() || !reply.contains("status") || !reply["status"].is_number_integer() ||
+        !is_text(reply, "out") || !is_text(reply, "err")) {
+      error = "what answers at '" + path + "' is no leat";
+      return err(EPROTO);
+    }
+    return Answer{
+        reply["status"].get<int>(), joined + reply["out"].get<std::string>(), reply["err"].get<std::string>(), {}};
   }
-  const json reply = json::parse(line, nullptr, false);
-  if (!reply.is_object() || !reply.contains("status") || !reply["status"].is_number_integer() ||
-      !reply.contains("out") || !reply["out"].is_string() || !reply.contains("err") || !reply["err"].is_string()) {
-    error = "what answers at '" + path + "' is no leat";
-    return err(EPROTO);
-  }
-  return Answer{reply["status"].get<int>(), reply["out"].get<std::string>(), reply["err"].get<std::string>()};
 }
 
 }  // namespace leat::diag

@@ -37,6 +37,12 @@ std::string to_line(const Answer& a) {
   return reply.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+// A piece of an answer; the line with the status is the last.
+std::string to_piece(const std::string& out) {
+  const json reply = {{"out", out}, {"more", true}};
+  return reply.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 bool parse_request(std::string_view line, std::string& verb, std::vector<std::string>& words) {
   const json request = json::parse(line, nullptr, false);
   if (!request.is_object()) return false;
@@ -64,6 +70,7 @@ struct ControlServer::Client {
   std::string in;
   std::string out;
   size_t sent = 0;
+  std::function<bool(std::string&)> more;  // of the answer under way
 };
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::string& path, Run run, std::string& error) {
@@ -196,9 +203,11 @@ void ControlServer::answer(Client& c, std::string_view line) {
   std::vector<std::string> words;
   c.sent = 0;
   if (line.size() <= kMaxRequest && parse_request(line, verb, words)) {
-    c.out = to_line(run_(verb, words));
+    Answer a = run_(verb, words);
+    c.more = std::move(a.more);
+    if (!c.more) c.out = to_line(a);
   } else {
-    c.out = to_line({2, "", "wanted one line of JSON: {\"verb\": \"ss\", \"args\": []}\n"});
+    c.out = to_line({2, "", "wanted one line of JSON: {\"verb\": \"ss\", \"args\": []}\n", {}});
     c.is_last = true;
   }
 }
@@ -216,6 +225,7 @@ bool ControlServer::write_answer(Client& c) {
   }
   std::string().swap(c.out);
   c.sent = 0;
+  if (c.more) return next_piece(c);
   if (c.is_last) return false;
   // Requests that came along with the last one.
   if (const size_t end = c.in.find('\n'); end != std::string::npos) {
@@ -225,6 +235,19 @@ bool ControlServer::write_answer(Client& c) {
     return true;
   }
   watch(c, false);
+  return true;
+}
+
+// One a call: the Stacks go on in between.
+bool ControlServer::next_piece(Client& c) {
+  std::string out;
+  const bool has_more = c.more(out);
+  c.out = to_piece(out);
+  if (!has_more) {
+    c.out += to_line({0, "", "", {}});
+    c.more = nullptr;
+  }
+  watch(c, true);
   return true;
 }
 

@@ -4,6 +4,7 @@
 // A line of JSON each way, on an AF_UNIX stream:
 //   {"verb": "ss", "args": ["-tan"]}
 //   {"status": 0, "out": "State …", "err": ""}
+// An answer that is long comes in pieces, {"out": "…", "more": true}, before the line with the status.
 // What is not such a line is answered with status 2 and the connection is closed. Requests are bounded, clients are
 // few, and one that does not take its answer is dropped after a while, so that nobody can make a leat grow or stand.
 #pragma once
@@ -50,6 +51,7 @@ class ControlServer {
   void on_client(Client& c, Time now);
   bool read_request(Client& c);  // false: the client is done for
   bool write_answer(Client& c);
+  bool next_piece(Client& c);
   void answer(Client& c, std::string_view line);
   void drop(Client& c);
   void watch(Client& c, bool writes);

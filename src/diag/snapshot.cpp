@@ -27,8 +27,11 @@ class Collector {
   explicit Collector(Stack& stack) : impl_(stack.impl()), now_(impl_.ns.now()) {}
 
   void add_tcp();
+  void add_listeners();
+  uint32_t add_some_connections(uint32_t cursor);
   void add_udp();
   std::vector<SocketRow> take();
+  std::vector<SocketRow> take_unsorted() { return std::move(rows_); }
 
  private:
   SocketRow common(const SockCommon& s) const;
@@ -177,8 +180,17 @@ void Collector::add(SockCommon& s) {
 }
 
 void Collector::add_tcp() {
-  impl_.tcp.listeners.for_each([this](Sock& s) { add_listener(static_cast<TcpSock&>(s)); });
+  add_listeners();
   impl_.tcp.established.for_each([this](SockCommon& s) { add(s); });
+}
+
+void Collector::add_listeners() {
+  impl_.tcp.listeners.for_each([this](Sock& s) { add_listener(static_cast<TcpSock&>(s)); });
+}
+
+uint32_t Collector::add_some_connections(uint32_t cursor) {
+  constexpr uint32_t kBuckets = 4096;
+  return impl_.tcp.established.for_each_some(cursor, kBuckets, [this](SockCommon& s) { add(s); });
 }
 
 void Collector::add_udp() {
@@ -218,6 +230,23 @@ std::vector<SocketRow> snapshot(Stack& stack) {
   collector.add_tcp();
   collector.add_udp();
   return collector.take();
+}
+
+std::vector<SocketRow> RowWalk::next() {
+  if (is_done()) return {};
+  RcuThread reader;
+  Collector collector(*stacks_[at_]);
+  if (cursor_ == 0) collector.add_listeners();
+  cursor_ = collector.add_some_connections(cursor_);
+  if (cursor_ == 0) {
+    collector.add_udp();
+    ++at_;
+  }
+  return collector.take_unsorted();
+}
+
+size_t count_sockets(Stack& stack) {
+  return stack.impl().tcp.established.count() + stack.impl().udp.sockets();
 }
 
 std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(const SocketRow&)>& wanted) {

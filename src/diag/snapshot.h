@@ -13,6 +13,22 @@ namespace leat::diag {
 // Listeners first, then connections, requests and time-waits, then UDP; each sorted by its addresses.
 std::vector<SocketRow> snapshot(Stack& stack);
 
+// The same a piece at a time, for tables of millions: in the order of the tables, as the kernel gives them.
+class RowWalk {
+ public:
+  explicit RowWalk(std::vector<Stack*> stacks) : stacks_(std::move(stacks)) {}
+  bool is_done() const { return at_ == stacks_.size(); }
+  std::vector<SocketRow> next();  // some, or none
+
+ private:
+  std::vector<Stack*> stacks_;
+  size_t at_ = 0;
+  uint32_t cursor_ = 0;
+};
+
+// How many there are, more or less.
+size_t count_sockets(Stack& stack);
+
 // ss -K: resets every connection and closes every listener for which `wanted` holds, as SOCK_DESTROY does, and gives
 // their rows. Requests and time-waits stay, UDP too.
 std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(const SocketRow&)>& wanted);

@@ -166,11 +166,22 @@ Layout make_layout(const SsOptions& o) {
 
 }  // namespace
 
-std::string format_sockets(const SsOptions& o, std::span<const SocketRow> rows) {
+struct SocketTable::State {
+  const SsOptions& options;
+  Layout layout;
+  bool has_begun = false;
+};
+
+SocketTable::SocketTable(const SsOptions& o) : state_(std::make_unique<State>(State{o, make_layout(o)})) {}
+SocketTable::~SocketTable() = default;
+
+std::string SocketTable::format(std::span<const SocketRow> rows) {
   static const Cells kHeader = {
       "Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process"};
-  Layout layout = make_layout(o);
-  if (!o.no_header) layout.widen(kHeader);
+  const SsOptions& o = state_->options;
+  Layout& layout = state_->layout;
+  const bool needs_header = !o.no_header && !state_->has_begun;
+  if (needs_header) layout.widen(kHeader);
   std::vector<Cells> table;
   for (const SocketRow& row : rows) {
     if (!is_wanted(o, row)) continue;
@@ -178,10 +189,15 @@ std::string format_sockets(const SsOptions& o, std::span<const SocketRow> rows) 
     layout.widen(table.back());
   }
   std::string out;
-  if (!o.no_header) layout.append(out, kHeader);
+  if (needs_header) layout.append(out, kHeader);
+  state_->has_begun = true;
   for (const Cells& c : table)
     layout.append(out, c);
   return out;
+}
+
+std::string format_sockets(const SsOptions& o, std::span<const SocketRow> rows) {
+  return SocketTable(o).format(rows);
 }
 
 std::string format_summary(const SocketTotals& t) {

@@ -2,6 +2,7 @@
 // lines.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +27,19 @@ bool parse_ss_options(std::span<const std::string> words, SsOptions& out, std::s
 
 bool is_wanted(const SsOptions& options, const SocketRow& row);
 std::string format_sockets(const SsOptions& options, std::span<const SocketRow> rows);
+// A table that is too long to be held: its columns are as wide as what was met so far, as ss itself has it.
+class SocketTable {
+ public:
+  explicit SocketTable(const SsOptions& options);  // which outlive it
+  ~SocketTable();
+  SocketTable(const SocketTable&) = delete;
+  SocketTable& operator=(const SocketTable&) = delete;
+  std::string format(std::span<const SocketRow> rows);  // the header stands before the first
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 std::string format_summary(const SocketTotals& totals);
 // The line behind -i, with a blank before each field: " ts sack cubic wscale:7,7 rto:204 …".
 std::string format_tcp_info(const SocketRow& row, bool shows_options, bool is_human);

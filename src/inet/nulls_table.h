@@ -109,7 +109,9 @@ class NullsTable {
   void prefetch_first(uint32_t hash) const {
     const Array* a = current();
     const uintptr_t head = a->heads()[hash & a->mask].load(std::memory_order_acquire) & ~kLock;
-    if (head != 0 && head != kMoved) __builtin_prefetch(object(head));
+    if (head == 0 || head == kMoved) return;
+    __builtin_prefetch(object(head));
+    __builtin_prefetch(reinterpret_cast<const uint8_t*>(object(head)) + sizeof(SockCommon) - 1);  // another line, often
   }
 
   void insert(SockCommon* s) {
@@ -172,16 +174,23 @@ class NullsTable {
   }
 
   void for_each(void (*f)(void*, SockCommon&), void* context) const {
-    std::vector<SockCommon*> held;
     const Array* a = current();
-    for (uint32_t bucket = 0; bucket <= a->mask; ++bucket) {
-      collect(a, bucket, bucket, a->mask, held);
-      for (SockCommon* s : held) {
-        f(context, *s);
-        drop(s);
-      }
-      held.clear();
+    std::vector<SockCommon*> held;
+    for (uint32_t bucket = 0; bucket <= a->mask; ++bucket)
+      visit_bucket(a, bucket, f, context, held);
+  }
+
+  // The cursor counts with its bits reversed: when the table doubles meanwhile, the two halves of a bucket that was
+  // visited lie behind it, both.
+  uint32_t for_each_some(uint32_t cursor, uint32_t buckets, void (*f)(void*, SockCommon&), void* context) const {
+    std::vector<SockCommon*> held;
+    while (buckets-- != 0) {
+      const Array* a = current();
+      visit_bucket(a, cursor & a->mask, f, context, held);
+      cursor = reversed(reversed(cursor | ~a->mask) + 1);
+      if (cursor == 0) break;
     }
+    return cursor;
   }
 
  private:
@@ -283,6 +292,23 @@ class NullsTable {
     if (!s->put()) return;
     LEAT_CHECK(release_ != nullptr);  // set_release() was forgotten: the owner let go while we held a reference
     release_(release_context_, s);
+  }
+
+  void visit_bucket(const Array* a, uint32_t bucket, void (*f)(void*, SockCommon&), void* context,
+                    std::vector<SockCommon*>& held) const {
+    collect(a, bucket, bucket, a->mask, held);
+    for (SockCommon* s : held) {
+      f(context, *s);
+      drop(s);
+    }
+    held.clear();
+  }
+
+  static uint32_t reversed(uint32_t v) {
+    v = (v >> 1 & 0x55555555u) | (v & 0x55555555u) << 1;
+    v = (v >> 2 & 0x33333333u) | (v & 0x33333333u) << 2;
+    v = (v >> 4 & 0x0f0f0f0fu) | (v & 0x0f0f0f0fu) << 4;
+    return __builtin_bswap32(v);
   }
 
   // Takes a reference on each object of `bucket` whose hash belongs to `wanted` under `wanted_mask`.

@@ -69,5 +69,9 @@ size_t EstablishedTable::bytes() const {
 void EstablishedTable::for_each_raw(void (*f)(void*, SockCommon&), void* context) const {
   impl_->for_each(f, context);
 }
+uint32_t EstablishedTable::for_each_some_raw(uint32_t cursor, uint32_t buckets, void (*f)(void*, SockCommon&),
+                                             void* context) const {
+  return impl_->for_each_some(cursor, buckets, f, context);
+}
 
 }  // namespace leat::inet

@@ -61,9 +61,16 @@ class EstablishedTable {
   void for_each(F&& f) const {
     for_each_raw([](void* c, SockCommon& s) { (*static_cast<F*>(c))(s); }, &f);
   }
+  // The same for some buckets at a time: begins with cursor 0, gives the cursor to go on with, and 0 at the end. Others
+  // may come and go between the calls, and the table may grow; when it shrinks, some may be met twice.
+  template <class F>
+  uint32_t for_each_some(uint32_t cursor, uint32_t buckets, F&& f) const {
+    return for_each_some_raw(cursor, buckets, [](void* c, SockCommon& s) { (*static_cast<F*>(c))(s); }, &f);
+  }
 
  private:
   void for_each_raw(void (*f)(void*, SockCommon&), void* context) const;
+  uint32_t for_each_some_raw(uint32_t cursor, uint32_t buckets, void (*f)(void*, SockCommon&), void* context) const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

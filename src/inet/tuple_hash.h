@@ -35,10 +35,10 @@ class WordHash {
   uint64_t operator()(const FourTuple& t) const {
     const uint64_t ports = uint64_t{t.local_port} << 16 | t.remote_port;
     if (t.local.is_v4()) return (*this)(uint64_t{t.local.v4()} << 32 | t.remote.v4(), ports);
-    return (*this)(word(t.local, 0), word(t.local, 8), word(t.remote, 0), word(t.remote, 8), ports | kV6);
+    return (*this)(t.local.word(0), t.local.word(8), t.remote.word(0), t.remote.word(8), ports | kV6);
   }
   uint64_t operator()(const IpAddress& a, uint64_t extra) const {
-    return (*this)(word(a, 0), word(a, 8), extra ^ uint64_t{static_cast<uint8_t>(a.family())} << 56);
+    return (*this)(a.word(0), a.word(8), extra ^ uint64_t{static_cast<uint8_t>(a.family())} << 56);
   }
 
  private:
@@ -63,11 +63,6 @@ class WordHash {
       v2 = std::rotl(v2, 32);
     }
   };
-  static uint64_t word(const IpAddress& a, size_t at) {
-    uint64_t w;
-    std::memcpy(&w, a.bytes() + at, 8);
-    return w;
-  }
   uint64_t k0_ = 0;
   uint64_t k1_ = 0;
 };

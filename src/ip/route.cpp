@@ -19,7 +19,11 @@ void RouteTable::Snapshot::build() {
   v6 = PrefixTable();
   for (const Address& a : addresses)
     connect(a);
-  std::sort(broadcasts.begin(), broadcasts.end());
+  broadcast_set.assign(broadcasts);
+  std::vector<IpAddress> own;
+  for (const Address& a : locals)
+    own.push_back(a.cidr.address);
+  local_set.assign(own);
   for (const RouteSpec& r : specs)
     (r.destination.address.is_v4() ? v4 : v6).insert(r);
   for (const RouteSpec& r : connected)
@@ -51,6 +55,8 @@ void RouteTable::Snapshot::connect(const Address& a) {
 
 bool RouteTable::Snapshot::has_local(const IpAddress& a, uint16_t ifindex) const {
   if (a.is_loopback()) return ifindex == 0 || is_loopback_link(ifindex);
+  if (!local_set.has(a)) return false;
+  if (ifindex == 0) return true;
   auto it = std::lower_bound(locals.begin(), locals.end(), a,
                              [](const Address& l, const IpAddress& key) { return l.cidr.address < key; });
   for (; it != locals.end() && it->cidr.address == a; ++it) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "ip/route.h"
@@ -64,13 +65,44 @@ inline bool is_link_scope_multicast(const IpAddress& a) {
   return a.is_v6() && a.is_multicast() && ipv6_scope(a) <= 2;
 }
 
+// Which of a few addresses are there: asked three times for every packet that arrives, so by hash, not by search.
+// Nobody from outside can choose what is in it.
+class AddressSet {
+ public:
+  void clear() { slots_.clear(); }
+  void assign(const std::vector<IpAddress>& all) {
+    slots_.assign(std::bit_ceil(all.size() * 2 + 2), IpAddress());
+    for (const IpAddress& a : all) {
+      size_t i = first(a);
+      while (slots_[i].family() != Family::kNone && slots_[i] != a)
+        i = (i + 1) & (slots_.size() - 1);
+      slots_[i] = a;
+    }
+  }
+  bool has(const IpAddress& a) const {
+    if (slots_.empty()) return false;
+    for (size_t i = first(a); slots_[i].family() != Family::kNone; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i] == a) return true;
+    }
+    return false;
+  }
+
+ private:
+  size_t first(const IpAddress& a) const {
+    const uint64_t h = (a.word(0) ^ a.word(8)) * 0x9e3779b97f4a7c15u;
+    return static_cast<size_t>(h >> 32) & (slots_.size() - 1);
+  }
+  std::vector<IpAddress> slots_;
+};
+
 struct RouteTable::Snapshot {
   std::vector<LinkInfo> links;
-  std::vector<Address> addresses;     // in the order of configuration
-  std::vector<RouteSpec> specs;       // as configured
-  std::vector<RouteSpec> connected;   // from the addresses
-  std::vector<Address> locals;        // sorted by address
-  std::vector<IpAddress> broadcasts;  // sorted
+  std::vector<Address> addresses;    // in the order of configuration
+  std::vector<RouteSpec> specs;      // as configured
+  std::vector<RouteSpec> connected;  // from the addresses
+  std::vector<Address> locals;       // sorted by address
+  std::vector<IpAddress> broadcasts;
+  AddressSet local_set, broadcast_set;  // the same
   PrefixTable v4, v6;
 
   const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }
@@ -89,9 +121,7 @@ struct RouteTable::Snapshot {
   void build();
   void connect(const Address& a);
   bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
-  bool is_broadcast(const IpAddress& a) const {
-    return a == limited_broadcast() || std::binary_search(broadcasts.begin(), broadcasts.end(), a);
-  }
+  bool is_broadcast(const IpAddress& a) const { return a.is_broadcast() || broadcast_set.has(a); }
   IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
   IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
   IpAddress select(const IpAddress& near, uint16_t ifindex) const {

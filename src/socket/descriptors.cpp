@@ -69,6 +69,20 @@ void Sockets::destroy_file(File* f) {
   files_.destroy(f);
 }
 
+Result<void> Sockets::set_file_limit(uint32_t soft, uint32_t hard) {
+  if (soft > hard) return err(EINVAL);
+  if (hard > ns_.sysctl.nr_open.as<uint32_t>()) return err(EPERM);
+  if (hard > hard_limit_.load(std::memory_order_relaxed) && !is_privileged()) return err(EPERM);
+  hard_limit_.store(hard, std::memory_order_relaxed);
+  soft_limit_.store(soft, std::memory_order_relaxed);
+  fds_.set_limit(soft);
+  return {};
+}
+
+std::pair<uint32_t, uint32_t> Sockets::file_limit() const {
+  return {soft_limit_.load(std::memory_order_relaxed), hard_limit_.load(std::memory_order_relaxed)};
+}
+
 Result<int> Sockets::dup(int fd) {
   return fcntl(fd, F_DUPFD, 0);
 }

@@ -5,6 +5,7 @@
 //   used:   a bitmap of 64-way levels; a bit of a higher level says that the word below is full
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "base/errno.h"
 #include "base/spinlock.h"
+#include "netns/netns.h"
 #include "socket/file.h"
 
 namespace leat::socket {
@@ -45,7 +47,11 @@ class FdTable {
     release_context_ = context;
   }
   void set_limit(uint32_t limit) { limit_.store(limit, std::memory_order_relaxed); }
-  uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  void set_nr_open(const Tunable* nr_open) { nr_open_ = nr_open; }
+  uint32_t limit() const {  // the soft limit; no number lies beyond fs.nr_open, whatever the limit says
+    const uint32_t own = limit_.load(std::memory_order_relaxed);
+    return nr_open_ == nullptr ? own : std::min(own, nr_open_->as<uint32_t>());
+  }
 
   // A number that is taken but reads as closed until publish(). EMFILE, ENOMEM.
   Result<int> reserve(uint32_t from = 0);
@@ -74,6 +80,7 @@ class FdTable {
 
   std::atomic<Slot*> segments_[kSegments] = {};
   std::atomic<uint32_t> limit_{1048576};
+  const Tunable* nr_open_ = nullptr;
   Release release_ = nullptr;
   void* release_context_ = nullptr;
   NumberSet used_;

@@ -30,8 +30,16 @@ Result<FileKind> kind_of(int domain, int type, int protocol) {
 }  // namespace
 
 Sockets::Sockets(Netns& ns, ip::Ip& ip, tcp::Tcp& tcp, udp::Udp& udp, const Config& config)
-    : ns_(ns), ip_(ip), tcp_(tcp), udp_(udp), config_(config), files_("file") {
+    : ns_(ns),
+      ip_(ip),
+      tcp_(tcp),
+      udp_(udp),
+      config_(config),
+      soft_limit_(config.max_files),
+      hard_limit_(config.max_files),
+      files_("file") {
   fds_.set_limit(config.max_files);
+  fds_.set_nr_open(&ns.sysctl.nr_open);
   fds_.set_release([](void* self, File* f) { static_cast<Sockets*>(self)->destroy_file(f); }, this);
 }
 

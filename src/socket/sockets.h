@@ -10,6 +10,7 @@
 #include <atomic>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/errno.h"
@@ -73,7 +74,11 @@ class Sockets {
   Result<int> epoll_wait(int epfd, epoll_event* events, int max_events, Duration timeout);
 
   size_t open_files() const { return files_.in_use(); }
-  void give_memory_back();  // of files, after a burst; no lock is held
+  // RLIMIT_NOFILE, as setrlimit(2): EINVAL: soft above hard. EPERM: hard above fs.nr_open, or raised without privilege.
+  // Descriptors beyond a lowered limit stay open.
+  Result<void> set_file_limit(uint32_t soft, uint32_t hard);
+  std::pair<uint32_t, uint32_t> file_limit() const;  // soft, hard
+  void give_memory_back();                           // of files, after a burst; no lock is held
   FdTable& fds() { return fds_; }
   // What they take from the system, for who looks (diag).
   size_t bytes_of_files() const { return files_.bytes(); }
@@ -154,6 +159,7 @@ class Sockets {
   const Config config_;
   std::atomic<Runner*> runner_{nullptr};
   FdTable fds_;
+  std::atomic<uint32_t> soft_limit_, hard_limit_;
   Slab<File> files_;
   SpinLock links_;  // which item belongs to which epoll and file
 };

@@ -29,6 +29,8 @@ Result<std::unique_ptr<Stack>> Stack::create(const StackConfig& config) {
   for (const auto& [name, value] : config.sysctls) {
     if (auto ok = stack->set_sysctl(name, value); !ok) return std::unexpected(ok.error());
   }
+  const auto limit = stack->set_file_limit(config.max_files, config.max_files);
+  if (!limit) return std::unexpected(limit.error());
   if (config.with_loopback) {
     const auto lo = stack->add_link("lo", std::make_unique<LoopbackLink>());
     if (!lo) return std::unexpected(lo.error());
@@ -129,6 +131,14 @@ Result<void> Stack::set_sysctl(std::string_view name, std::string_view value) {
 
 std::vector<std::string> Stack::sysctl_names() const {
   return impl_->ns.sysctl_names();
+}
+
+Result<void> Stack::set_file_limit(uint32_t soft, uint32_t hard) {
+  return impl_->sockets.set_file_limit(soft, hard);
+}
+
+std::pair<uint32_t, uint32_t> Stack::file_limit() const {
+  return impl_->sockets.file_limit();
 }
 
 std::vector<Counter> Stack::counters() const {

@@ -192,6 +192,7 @@ struct Conn : cc::Sender {
   RtxTree rtx_queue;       // sent, not acknowledged
   TimeSortedList tsorted_sent;
   int32_t wmem_queued = 0;      // truesize of both
+  uint32_t charged_pages = 0;   // of all queues, in Counts::memory_pages (memory.h)
   Buffer* send_page = nullptr;  // where sendmsg puts the next bytes
   uint32_t send_page_used = 0;
   uint8_t nonagle = 0;

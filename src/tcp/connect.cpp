@@ -9,6 +9,7 @@
 #include "tcp/doors.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -339,6 +340,7 @@ void renew(Conn& c) {
   remove_fastopen_request(c, false);
   check_blackhole_at_end(c);
   purge_queues(c);
+  uncharge_memory(c);
   release_congestion(c);
   c.~Conn();
   init_conn(*new (&c) Conn(tcp, s));

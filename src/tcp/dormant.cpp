@@ -1,12 +1,14 @@
 // See dormant.h. One function, visit(), names every number that outlives an idle moment, with the number that it is
-// likely to be near to; Packer writes the differences, Unpacker reads them. What visit() does not name has a value in
-// every connection that may sleep (an empty queue, a zero), or follows from what it names (the route, header lengths).
+// likely to be near to; Packer writes the differences as bits, Unpacker reads them. What visit() does not name has a
+// value in every connection that may sleep (an empty queue, a zero), or follows from what it names (the route, header
+// lengths).
 #include "tcp/dormant.h"
 
 #include <algorithm>
 #include <new>
 #include <utility>
 
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -21,14 +23,36 @@ int64_t unzigzag(uint64_t v) {
   return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1);
 }
 
+// Numbers as bits, each in the first of these that holds it: most differences are 0 or a few microseconds.
+//   0 | 100 + 4 bits: 1 to 16 | 101 + 8: to 272 | 110 + 13: to 8,464 | 1110 + 20: to 1,057,040 | 11110 + 32 | 11111 +
+//   64
+struct SizeClass {
+  uint8_t prefix, prefix_bits, bits;
+  uint64_t first;  // the number that all zeros stand for
+};
+constexpr SizeClass kClasses[] = {{1, 3, 4, 1},  // prefixes are written from their lowest bit on
+                                  {5, 3, 8, 17},        {3, 3, 13, 273}, {7, 4, 20, 8465},
+                                  {15, 5, 32, 1057041}, {31, 5, 64, 0}};
+
 class Packer {
  public:
-  explicit Packer(uint8_t* out) : p_(out) {}
-  uint8_t* end() const { return p_; }
+  explicit Packer(uint8_t* out) : begin_(out), p_(out) {}
+  size_t finish() {  // bytes
+    while (filled_ > 0) {
+      *p_++ = static_cast<uint8_t>(word_);
+      word_ >>= 8;
+      filled_ -= 8;
+    }
+    return static_cast<size_t>(p_ - begin_);
+  }
   void number(uint64_t v) {
-    for (; v >= 0x80; v >>= 7)
-      *p_++ = static_cast<uint8_t>(v | 0x80);
-    *p_++ = static_cast<uint8_t>(v);
+    if (v == 0) return put(0, 1);
+    size_t i = 0;
+    while (i + 1 < std::size(kClasses) && v >= kClasses[i].first + (uint64_t{1} << kClasses[i].bits))
+      ++i;
+    const SizeClass& k = kClasses[i];
+    put(k.prefix, k.prefix_bits);
+    put_long(v - k.first, k.bits);
   }
   template <class T>
   void operator()(T& x) {
@@ -37,24 +61,36 @@ class Packer {
   // x is near to base; 32 bits wrap.
   void near(uint32_t& x, uint32_t base) { number(zigzag(static_cast<int32_t>(x - base))); }
   void near(uint64_t& x, uint64_t base) { number(zigzag(static_cast<int64_t>(x - base))); }
-  void raw(uint32_t& x) {
-    std::memcpy(p_, &x, 4);
-    p_ += 4;
-  }
+  void raw(uint32_t& x) { put(x, 32); }
 
  private:
+  void put(uint64_t v, int bits) {  // at most 32
+    word_ |= v << filled_;
+    filled_ += bits;
+    for (; filled_ >= 8; filled_ -= 8) {
+      *p_++ = static_cast<uint8_t>(word_);
+      word_ >>= 8;
+    }
+  }
+  void put_long(uint64_t v, int bits) {
+    if (bits <= 32) return put(v, bits);
+    put(v & 0xffffffff, 32);
+    put(v >> 32, bits - 32);
+  }
+
+  uint8_t* begin_;
   uint8_t* p_;
+  uint64_t word_ = 0;
+  int filled_ = 0;  // bits of word_
 };
 
 class Unpacker {
  public:
   explicit Unpacker(const uint8_t* in) : p_(in) {}
   uint64_t number() {
-    uint64_t v = 0;
-    int shift = 0;
-    for (; *p_ & 0x80; shift += 7)
-      v |= static_cast<uint64_t>(*p_++ & 0x7f) << shift;
-    return v | static_cast<uint64_t>(*p_++) << shift;
+    if (take(1) == 0) return 0;
+    const SizeClass& k = kClasses[class_of_rest()];
+    return k.first + (k.bits <= 32 ? take(k.bits) : take(32) | take(k.bits - 32) << 32);
   }
   template <class T>
   void operator()(T& x) {
@@ -62,13 +98,28 @@ class Unpacker {
   }
   void near(uint32_t& x, uint32_t base) { x = base + static_cast<uint32_t>(unzigzag(number())); }
   void near(uint64_t& x, uint64_t base) { x = base + static_cast<uint64_t>(unzigzag(number())); }
-  void raw(uint32_t& x) {
-    std::memcpy(&x, p_, 4);
-    p_ += 4;
-  }
+  void raw(uint32_t& x) { x = static_cast<uint32_t>(take(32)); }
 
  private:
+  size_t class_of_rest() {  // behind the first 1
+    const uint64_t two = take(2);
+    if (two == 0) return 0;
+    if (two == 2) return 1;
+    if (two == 1) return 2;
+    return take(1) == 0 ? 3 : take(1) == 0 ? 4 : 5;
+  }
+  uint64_t take(int bits) {  // at most 32
+    for (; filled_ < bits; filled_ += 8)
+      word_ |= uint64_t{*p_++} << filled_;
+    const uint64_t v = word_ & ((uint64_t{1} << bits) - 1);
+    word_ >>= bits;
+    filled_ -= bits;
+    return v;
+  }
+
   const uint8_t* p_;
+  uint64_t word_ = 0;
+  int filled_ = 0;
 };
 
 // What update_pacing_rate would say now; most connections have just that.
@@ -332,18 +383,12 @@ DormantSlabs::DormantSlabs() {
 }
 
 Dormant* DormantSlabs::make(size_t bytes) {
-  const size_t need = offsetof(Dormant, bytes) + bytes;
-  const size_t i = (need + kStep - 1) / kStep - 1;
-  if (i >= kCount) return nullptr;
-  auto* d = static_cast<Dormant*>(slabs_[i]->alloc_raw());
-  if (d == nullptr) return nullptr;
-  d->size = static_cast<uint16_t>(bytes);
-  d->slab = static_cast<uint8_t>(i);
-  return d;
+  const size_t i = (bytes + kStep - 1) / kStep - 1;
+  return i >= kCount ? nullptr : static_cast<Dormant*>(slabs_[i]->alloc_raw());
 }
 
 void DormantSlabs::free(Dormant* d) {
-  slabs_[d->slab]->free_raw(d);
+  SlabBase::owner_of(d).free_raw(d);
 }
 
 size_t DormantSlabs::in_use() const {
@@ -360,11 +405,10 @@ size_t DormantSlabs::bytes() const {
   return n;
 }
 
-size_t DormantSlabs::trim() {
-  size_t n = 0;
-  for (const auto& s : slabs_)
-    n += s->trim();
-  return n;
+void DormantSlabs::trim() {
+  for (const auto& s : slabs_) {
+    if (s->is_worth_trimming()) s->trim();
+  }
 }
 
 // Only with a file: what waits in an accept queue is linked there by its Conn, under the listener's lock, not ours.
@@ -390,7 +434,7 @@ bool try_sleep(Conn& c) {
   uint8_t scratch[kScratch];
   Packer out(scratch);
   visit(out, c);
-  const auto size = static_cast<size_t>(out.end() - scratch);
+  const size_t size = out.finish();
   Dormant* d = c.tcp.dormants.make(size);
   if (d == nullptr) {
     refresh_time(c);
@@ -398,6 +442,7 @@ bool try_sleep(Conn& c) {
   }
   std::memcpy(d->bytes, scratch, size);
   keep_wheel_for(s, c.deadlines.keepalive);
+  uncharge_memory(c);
   if (c.send_page != nullptr) PacketPool::unref(c.send_page);
   c.send_page = nullptr;
   s.dormant = d;

@@ -1,5 +1,5 @@
 // A connection that idles needs little: to be found, woken, and to go on exactly as before. Its Conn (over a kilobyte)
-// is written down as a record of about a hundred bytes and given back; the next segment, call or timer that needs it
+// is written down as a record of about eighty bytes and given back; the next segment, call or timer that needs it
 // reads it in again. Nothing that a user or a peer can see changes: what is written down is everything that Linux's
 // tcp_sock would still hold, and a connection with anything under way stays awake.
 #pragma once
@@ -12,24 +12,22 @@
 
 namespace leat::tcp {
 
-// The record: numbers as variable-length differences to numbers that they are near to.
+// The record: numbers as differences to numbers that they are near to, in as many bits as each needs.
 struct Dormant {
-  uint16_t size;
-  uint8_t slab;  // which of DormantSlabs it came from
   uint8_t bytes[1];
 };
 
-// Slabs for records, 16 bytes apart.
+// Slabs for records, 8 bytes apart.
 class DormantSlabs {
  public:
   DormantSlabs();
-  static constexpr size_t kStep = 16;
+  static constexpr size_t kStep = 8;
   static constexpr size_t kLargest = 384;
   Dormant* make(size_t bytes);  // nullptr: memory is out
   void free(Dormant* d);
   size_t in_use() const;
   size_t bytes() const;  // taken from the system
-  size_t trim();
+  void trim();           // where it is worth it
 
  private:
   static constexpr size_t kCount = kLargest / kStep;

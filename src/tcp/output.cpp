@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/recovery/recovery.h"
 
 namespace leat::tcp {
@@ -412,6 +413,7 @@ void flush_effects(Conn& c) {
     e.check_space = false;
     check_space(c);
   }
+  account_memory(c);
   arm_sleep(c);
   const uint32_t events = e.events;
   c.effects = {};

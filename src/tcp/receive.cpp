@@ -1,5 +1,6 @@
 // Seventh step of RFC 9293 §3.10.7.4: the segment's text goes to the receive queue, to the out-of-order queue, or is
 // refused; and sixth, the urgent pointer.
+#include "tcp/memory.h"
 #include "tcp/reassembly.h"
 
 #include <sys/epoll.h>
@@ -90,8 +91,15 @@ void advance_rcv_nxt(Conn& c, Seq end) {
 
 bool has_receive_room(Conn& c, const Packet& p) {
   const auto limit = static_cast<uint32_t>(c.sk.rcvbuf);
-  if (c.rmem_alloc + p.length <= limit) return true;
+  const bool may_queue = may_queue_received(c);
+  if (c.rmem_alloc + p.length <= limit && may_queue) return true;
   c.tcp.count(Mib::TcpExtPruneCalled);
+  if (!may_queue) {
+    prune_out_of_order(c);
+    if (may_queue_received(c)) return true;
+    c.tcp.count(Mib::TcpExtRcvPruned);
+    return false;
+  }
   clamp_window(c, p.length);
   if (c.rmem_alloc + p.length <= static_cast<uint32_t>(c.sk.rcvbuf)) return true;
   prune_out_of_order(c);

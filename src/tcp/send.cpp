@@ -8,6 +8,7 @@
 #include "inet/sock_lock.h"
 #include "tcp/doors.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
@@ -172,7 +173,7 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
     TxSegment* t = tail != nullptr ? &tx_segment(*tail) : nullptr;
     const bool is_full = t == nullptr || t->length() >= goal || t->eor || (t->flags & wire::kTcpFin);
     if (is_full) {
-      if (!has_send_room(c)) {
+      if (!has_send_room(c) || !may_queue_to_send(c)) {
         done.error = EAGAIN;
         break;
       }

@@ -16,6 +16,7 @@
 #include "tcp/doors.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -166,6 +167,7 @@ void Tcp::destroy_sock(TcpSock& s) {
     check_blackhole_at_end(*s.conn);
     put_queue(s.conn->fastopen_queue);
     purge_queues(*s.conn);
+    uncharge_memory(*s.conn);
     release_congestion(*s.conn);
     if (s.conn->orphan) counts.orphans.fetch_sub(1, std::memory_order_relaxed);
     conns.destroy(s.conn);
@@ -269,23 +271,15 @@ Result<void> Tcp::destroy(TcpSock& s, int error) {
   return {};
 }
 
-// Half of what was once in use is free, and worth the walk over all blocks.
-bool is_worth_trimming(const SlabBase& s) {
-  constexpr size_t kWorthIt = 1u << 20;
-  const size_t idle = s.bytes() - s.in_use() * s.object_size();
-  return idle > kWorthIt && idle > s.bytes() / 2;
-}
-
 // Readers of the tables may still stand on what died in these: they are waited for.
 void Tcp::give_memory_back() {
   constexpr size_t kWorthIt = 4u << 20;
-  if (is_worth_trimming(conns)) conns.trim();
+  if (conns.is_worth_trimming()) conns.trim();
   for (SlabBase* s :
        std::initializer_list<SlabBase*>{&socks, &socks6, &requests, &requests6, &time_waits, &time_waits6}) {
-    if (is_worth_trimming(*s)) s->trim(&rcu_synchronize);
+    if (s->is_worth_trimming()) s->trim(&rcu_synchronize);
   }
-  const size_t free_records = dormants.bytes() - dormants.in_use() * DormantSlabs::kStep;
-  if (free_records > kWorthIt) dormants.trim();
+  dormants.trim();
   if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
 }
 

@@ -44,6 +44,7 @@ struct Counts {  // /proc/net/sockstat, ss -s
   std::atomic<uint64_t> allocated{0};
   std::atomic<int64_t> memory_pages{0};
   std::atomic<bool> under_pressure{false};
+  std::atomic<int64_t> pressure_since_ms{0};
 };
 
 class Tcp final : public ip::Transport {

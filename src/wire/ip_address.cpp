@@ -148,20 +148,6 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
   return a;
 }
 
-bool IpAddress::is_loopback() const {
-  if (is_v4()) return bytes_[12] == 127;
-  return is_v6() && bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.end() - 1, [](uint8_t b) { return b == 0; });
-}
-
-bool IpAddress::is_multicast() const {
-  if (is_v4()) return (bytes_[12] & 0xf0) == 0xe0;
-  return is_v6() && bytes_[0] == 0xff;
-}
-
-bool IpAddress::is_broadcast() const {
-  return is_v4() && v4() == 0xffffffff;
-}
-
 bool IpAddress::is_link_local() const {
   if (is_v4()) return bytes_[12] == 169 && bytes_[13] == 254;
   return is_v6() && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;

@@ -1,5 +1,6 @@
 // The small things: list, time, bytes, errno, spinlock, rng, siphash.
 #include <gtest/gtest.h>
+#include <sodium/crypto_shorthash.h>
 
 #include <array>
 #include <set>
@@ -138,6 +139,18 @@ TEST(SipHash, GivesThePublishedVector) {
   for (uint8_t i = 0; i < 15; ++i)
     message[i] = i;
   EXPECT_EQ(siphash(key, message), 0xe545be4961ca29a1u);
+}
+
+TEST(SipHash, GivesWhatLibsodiumGives) {
+  Rng rng(seed_of(6));
+  const SipKey key = make_sip_key(rng);
+  uint8_t message[64];
+  rng.fill(message, sizeof message);
+  for (size_t n = 0; n <= sizeof message; ++n) {
+    uint8_t out[8];
+    crypto_shorthash(out, message, n, key.data());
+    EXPECT_EQ(siphash(key, ByteView(message, n)), load_be64(out)) << n;
+  }
 }
 
 TEST(SipHash, DependsOnTheKey) {

@@ -1,6 +1,8 @@
 // Slabs: packing, type stability, limits, trim, leaks and double frees.
 #include "base/slab.h"
 
+#include "base/pages.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -167,6 +169,49 @@ TEST(SlabDeathTest, AnObjectLeftAtTheEndIsAFailedCheck) {
   SlabBase slab("test", 64, 8);
   slab.alloc_raw();
   slab.forget_leaks();
+}
+
+TEST(BlockSource, GivesAlignedZeroedBlocksAndTakesThemBack) {
+  BlockSource source(65536);
+  std::vector<std::pair<uint8_t*, BlockSource::Region*>> blocks;
+  std::set<uint8_t*> seen;
+  for (int i = 0; i < 100; ++i) {
+    BlockSource::Region* region = nullptr;
+    auto* p = static_cast<uint8_t*>(source.take(&region));
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 65536, 0u);
+    EXPECT_TRUE(seen.insert(p).second);
+    EXPECT_EQ(p[0] | p[65535], 0);
+    std::memset(p, 0xff, 65536);
+    blocks.emplace_back(p, region);
+  }
+  for (size_t i = 0; i < blocks.size(); i += 2)
+    source.give(blocks[i].first, blocks[i].second);
+  for (size_t i = 0; i < blocks.size(); i += 2) {
+    auto* p = static_cast<uint8_t*>(source.take(&blocks[i].second));
+    EXPECT_EQ(p[0] | p[30000] | p[65535], 0);  // its pages were given back
+    blocks[i].first = p;
+  }
+  for (const auto& [p, region] : blocks)
+    source.give(p, region);
+}
+
+TEST(Slab, VisitsWhatIsInUseAndKnowsWhoseItIs) {
+  SlabBase slab("test", 40, 8);
+  std::set<void*> live;
+  for (int i = 0; i < 5000; ++i)
+    live.insert(slab.alloc_raw());
+  for (int i = 0; i < 100; ++i) {
+    slab.free_raw(*live.begin());
+    live.erase(live.begin());
+  }
+  std::set<void*> seen;
+  slab.for_each([&](void* o) { seen.insert(o); });
+  EXPECT_EQ(seen, live);
+  for (void* o : live) {
+    EXPECT_EQ(&SlabBase::owner_of(o), &slab);
+    slab.free_raw(o);
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -38,6 +39,12 @@ class Control : public testing::Test {
       for (const std::string& w : words)
         a.out += "|" + w;
       if (verb == "large") a.out.assign(8 << 20, 'x');
+      if (verb == "pieces") {
+        a.more = [left = 5](std::string& out) mutable {
+          out = std::string(100'000, static_cast<char>('0' + left));
+          return --left > 0;
+        };
+      }
       return a;
     };
     std::string error;
@@ -233,6 +240,42 @@ TEST_F(Control, TheClientGetsItsAnswerAndSaysWhyNot) {
   EXPECT_EQ(answer->out, "nstat|-a|-z");
   EXPECT_FALSE(ask(dir_ + "/none", "ss", words, error));
   EXPECT_EQ(error, "no leat answers at '" + dir_ + "/none': No such file or directory");
+}
+
+TEST_F(Control, ALongAnswerComesInPiecesAndTheLastLineHasTheStatus) {
+  std::atomic<bool> is_done = false;
+  std::string out, joined, error;
+  std::thread client([&] {
+    const auto whole = ask(path_, "pieces", {}, error);
+    if (whole) joined = whole->out;
+    (void)ask(path_, "pieces", {}, error, [&](std::string_view piece) {
+      out += piece;
+      return true;
+    });
+    is_done = true;
+  });
+  while (!is_done)
+    serve();
+  client.join();
+  EXPECT_EQ(out.size(), 500'000u) << error;
+  EXPECT_EQ(out.substr(0, 2) + out.substr(499'998), "5511");
+  EXPECT_EQ(out, joined);
+}
+
+TEST_F(Control, WhoWantsNoMoreOfALongAnswerLeaves) {
+  std::atomic<bool> is_done = false;
+  std::string error;
+  size_t pieces = 0;
+  std::thread client([&] {
+    (void)ask(path_, "pieces", {}, error, [&](std::string_view) { return ++pieces < 2; });
+    is_done = true;
+  });
+  while (!is_done)
+    serve();
+  client.join();
+  serve();
+  EXPECT_EQ(pieces, 2u);
+  EXPECT_EQ(server_->clients(), 0u);
 }
 
 }  // namespace

@@ -253,5 +253,31 @@ TEST_F(EstablishedTableTest, PortsAloneSpreadOverTheBuckets) {
     EXPECT_LT(n, 48) << bucket;  // 16 on average
 }
 
+TEST_F(EstablishedTableTest, SomeAtATimeAreAllOnceAlsoWhileTheTableGrows) {
+  for (uint16_t i = 0; i < 200; ++i)
+    add(tuple("10.0.0.1", 80, "10.0.0.2", static_cast<uint16_t>(4000 + i)));
+  std::map<uint16_t, int> seen;
+  uint32_t cursor = 0;
+  int calls = 0;
+  do {
+    cursor = table.for_each_some(cursor, 1, [&](SockCommon& s) { ++seen[s.remote_port]; });
+    if (++calls % 2 == 0) table.grow_if_needed();
+  } while (cursor != 0);
+  for (uint16_t i = 0; i < 200; ++i)
+    EXPECT_GE(seen[static_cast<uint16_t>(4000 + i)], 1) << i;
+  EXPECT_GT(table.buckets(), 4u);
+  seen.clear();
+  while (table.buckets() < 256)
+    table.grow_if_needed();
+  for (int i = 0; i < 10; ++i)
+    table.grow_if_needed();
+  do
+    cursor = table.for_each_some(cursor, 7, [&](SockCommon& s) { ++seen[s.remote_port]; });
+  while (cursor != 0);
+  EXPECT_EQ(seen.size(), 200u);
+  for (const auto& [port, times] : seen)
+    EXPECT_EQ(times, 1) << port;
+}
+
 }  // namespace
 }  // namespace leat::inet::test
