@@ -1,5 +1,5 @@
 // A connection that idles needs little: to be found, woken, and to go on exactly as before. Its Conn (over a kilobyte)
-// is written down as a record of about eighty bytes and given back; the next segment, call or timer that needs it
+// is written down as a record of about a hundred bytes and given back; the next segment, call or timer that needs it
 // reads it in again. Nothing that a user or a peer can see changes: what is written down is everything that Linux's
 // tcp_sock would still hold, and a connection with anything under way stays awake.
 #pragma once
