@@ -48,8 +48,16 @@ uint64_t slab_bytes() {
   return bytes;
 }
 
+double cpu_seconds() {
+  rusage u{};
+  getrusage(RUSAGE_SELF, &u);
+  return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+         static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 void measure_cycles(int listener, const sockaddr_in& to, int cycles) {
   const auto start = Clock::now();
+  const double cpu_before = cpu_seconds();
   for (int i = 0; i < cycles; ++i) {
     const int c = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(c, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fail("connect");
@@ -58,7 +66,8 @@ void measure_cycles(int listener, const sockaddr_in& to, int cycles) {
     close(s);
   }
   const double t = std::chrono::duration<double>(Clock::now() - start).count();
-  std::printf("kernel, loopback: %d connect-accept-close in %.2f s: %.0f a second\n", cycles, t, cycles / t);
+  std::printf("kernel, loopback: %d connect-accept-close in %.2f s: %.0f a second, %.0f a second of CPU\n", cycles, t,
+              cycles / t, cycles / (cpu_seconds() - cpu_before));
 }
 
 void measure_idle(int listener, const sockaddr_in& to, int connections) {

@@ -70,6 +70,7 @@ struct ControlServer::Client {
   std::string in;
   std::string out;
   size_t sent = 0;
+  size_t total = 0;  // sent of all answers
   std::function<bool(std::string&)> more;  // of the answer under way
 };
 
@@ -179,10 +180,10 @@ void ControlServer::accept_clients(Time now) {
 
 void ControlServer::on_client(Client& c, Time now) {
   if (c.is_dropped) return;
-  const size_t before = c.sent;
+  const size_t before = c.total;
   const bool is_well = c.is_writing ? write_answer(c) : read_request(c);
   if (!is_well) return drop(c);
-  if (c.sent != before || !c.is_writing) c.deadline = now + kPatience;
+  if (c.total != before || !c.is_writing) c.deadline = now + kPatience;
 }
 
 bool ControlServer::read_request(Client& c) {
@@ -222,6 +223,7 @@ bool ControlServer::write_answer(Client& c) {
       return true;
     }
     c.sent += static_cast<size_t>(n);
+    c.total += static_cast<size_t>(n);
   }
   std::string().swap(c.out);
   c.sent = 0;

@@ -109,9 +109,11 @@ bool Epoll::push_ready(EpollItem& item) {
   return true;
 }
 
-// Drops removed ones on the way.
-EpollItem* Epoll::pop_ready() {
-  while (head_ != nullptr) {
+// Drops removed ones on the way. `left`: what stood in the list when the walk began; what was pushed since is not met,
+// so that nothing is reported twice.
+EpollItem* Epoll::pop_ready(size_t& left) {
+  while (head_ != nullptr && left != 0) {
+    --left;
     EpollItem* item = head_;
     head_ = item->next_ready == end_mark() ? nullptr : item->next_ready;
     item->next_ready = nullptr;
@@ -171,11 +173,11 @@ size_t Epoll::collect(std::span<epoll_event> out) {
       Guard ready(ready_);
       left = ready_count_;
     }
-    while (n < out.size() && left-- != 0) {
+    while (n < out.size()) {
       EpollItem* item = nullptr;
       {
         Guard ready(ready_);
-        item = pop_ready();
+        item = pop_ready(left);
       }
       if (item == nullptr) break;
       const uint32_t events = poll_(context_, *item->file) & item->events & ~kPrivate;
@@ -203,11 +205,11 @@ bool Epoll::has_ready() {
     Guard ready(ready_);
     left = ready_count_;
   }
-  while (left-- != 0) {
+  for (;;) {
     EpollItem* item = nullptr;
     {
       Guard ready(ready_);
-      item = pop_ready();
+      item = pop_ready(left);
     }
     if (item == nullptr) return false;
     if ((poll_(context_, *item->file) & item->events & ~kPrivate) == 0) continue;
@@ -215,7 +217,6 @@ bool Epoll::has_ready() {
     push_ready(*item);
     return true;
   }
-  return false;
 }
 
 // --- epolls in epolls (Linux's ep_loop_check) -----------------------------------------------------------------------

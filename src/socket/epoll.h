@@ -57,7 +57,7 @@ class Epoll {
   };
   void free_item(EpollItem* item);
   bool push_ready(EpollItem& item);  // with ready_ held
-  EpollItem* pop_ready();
+  EpollItem* pop_ready(size_t& left);
   void sweep();
   void mark_if_ready(EpollItem& item);
   void disarm(EpollItem& item);

@@ -25,6 +25,19 @@ TEST_F(EpollTest, LevelTriggeredReportsAsLongAsThereIsData) {
   EXPECT_TRUE(wait(ep).empty());
 }
 
+TEST_F(EpollTest, NothingIsReportedTwiceWhenOthersWereClosed) {
+  const int ep = epoll();
+  const int a = udp_socket(7000), b = udp_socket(7001), c = udp_socket(7002);
+  for (const int fd : {a, b, c})
+    ASSERT_TRUE(ctl(ep, EPOLL_CTL_ADD, fd, EPOLLIN));
+  for (const uint16_t port : {uint16_t{7000}, uint16_t{7001}, uint16_t{7002}})
+    send_to(port, "x");
+  EXPECT_EQ(wait(ep).size(), 3u);
+  ASSERT_TRUE(sockets.close(b));
+  ASSERT_TRUE(sockets.close(c));
+  EXPECT_EQ(wait(ep).size(), 1u);
+}
+
 TEST_F(EpollTest, EdgeTriggeredReportsEachArrivalOnce) {
   const int fd = udp_socket(7000);
   const int ep = epoll();
