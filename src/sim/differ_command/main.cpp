@@ -28,6 +28,7 @@ constexpr int kEqual = 0, kDifferent = 1, kUnsteady = 2, kNotRun = 77;
 struct Options {
   uint64_t first = 1, count = 100;
   unsigned jobs = 30, attempts = 3;
+  uint64_t allowed = 0;
   size_t context = 12;
   bool is_shown = false;
   std::string keep;
@@ -122,7 +123,7 @@ class Pool {
     }
     if (is_impossible_) return kNotRun;
     summary();
-    return counts_[kDifferent] > 0 ? 1 : 0;
+    return counts_[kDifferent] > options_.allowed ? 1 : 0;
   }
 
  private:
@@ -192,6 +193,7 @@ int main(int argc, char** argv) {
   app.add_flag("--show", o.is_shown, "all events, also when there is no difference");
   app.add_option("--jobs,-j", o.jobs, "at once")->capture_default_str();
   app.add_option("--attempts", o.attempts, "a difference must show in each of so many runs")->capture_default_str();
+  app.add_option("--allow", o.allowed, "so many cases may differ")->capture_default_str();
   app.add_option("--context", o.context, "events shown before a difference")->capture_default_str();
   app.add_option("--keep", o.keep, "a folder for the traces of cases that differ")->check(CLI::ExistingDirectory);
   app.add_option("--replay", o.files, "traces kept before, against leat only: needs no rights");
