@@ -70,7 +70,7 @@ struct ControlServer::Client {
   std::string in;
   std::string out;
   size_t sent = 0;
-  size_t total = 0;  // sent of all answers
+  size_t total = 0;                        // sent of all answers
   std::function<bool(std::string&)> more;  // of the answer under way
 };
 

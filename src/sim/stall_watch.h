@@ -46,7 +46,7 @@ class StallWatch {
   struct Seen {
     bool is_busy = false;
     uint64_t progress = 0;  // bytes delivered, and bytes acknowledged
-    Duration timeout;  // in force, with what pacing adds
+    Duration timeout;       // in force, with what pacing adds
     Duration rto;
     uint32_t backoff = 0;
     uint64_t timeouts = 0;
