@@ -66,7 +66,7 @@ bool configure_interface(Stack& stack, int ifindex, const std::string& command, 
     stack.impl().tcp.flush_metrics();
     return true;
   }
-  if (program == "ethtool") return true;                        // the wire shows packets after segmentation anyway
+  if (program == "ethtool") return true;  // the wire shows packets after segmentation anyway
   why = "leat does not know the command '" + command + "'";
   return false;
 }
