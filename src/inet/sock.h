@@ -159,6 +159,7 @@ struct SockOptions {
   bool thin_linear_timeouts = false;
   bool fastopen_connect = false;
   bool fastopen_no_cookie = false;
+  bool zerocopy = false;  // SO_ZEROCOPY
   bool inq = false;             // TCP_INQ
   // Ancillary data that recvmsg gives (kRecv*, socket/cmsg.h), kept for read-back where TCP gives none.
   uint32_t receive_flags = 0;

@@ -181,6 +181,20 @@ void put_datagram_control(ControlWriter& out, const inet::Sock& s, uint32_t flag
   if (info.dst.is_v4()) put_ipv4_control(out, s, flags, info);
 }
 
+void put_zerocopy_control(ControlWriter& out, const inet::Sock& s, uint32_t first, uint32_t last) {
+  struct {
+    sock_extended_err ee{};
+    sockaddr_in6 offender{};  // nobody
+  } block;
+  block.ee.ee_origin = SO_EE_ORIGIN_ZEROCOPY;
+  block.ee.ee_code = SO_EE_CODE_ZEROCOPY_COPIED;
+  block.ee.ee_info = first;
+  block.ee.ee_data = last;
+  const bool v6 = s.family == Family::kIpv6;
+  const size_t size = sizeof block.ee + (v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+  out.put(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &block, size);
+}
+
 void put_error_control(ControlWriter& out, const inet::Sock& s, const udp::Datagram& d) {
   struct {
     sock_extended_err ee{};

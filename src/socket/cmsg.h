@@ -37,6 +37,8 @@ class ControlWriter {
 Result<void> parse_datagram_control(const msghdr& m, const inet::Sock& s, udp::SendTo& to);
 Result<void> check_stream_control(const msghdr& m);
 void put_datagram_control(ControlWriter& out, const inet::Sock& s, uint32_t flags, const udp::Received& what);
+// What MSG_ZEROCOPY's sends `first` to `last` have come to: their bytes were copied.
+void put_zerocopy_control(ControlWriter& out, const inet::Sock& s, uint32_t first, uint32_t last);
 void put_error_control(ControlWriter& out, const inet::Sock& s, const udp::Datagram& d);
 
 }  // namespace leat::socket

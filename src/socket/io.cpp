@@ -109,7 +109,10 @@ Result<size_t> Sockets::sendmsg(int fd, const msghdr& m, int flags) {
   FileRef f(*this, fd);
   if (!f) return err(EBADF);
   if (!f->is_socket()) return err(ENOTSOCK);
-  return f->kind == FileKind::kTcp ? send_stream(*f, m, flags) : send_datagram(*f, m, flags);
+  if (f->kind != FileKind::kTcp) return send_datagram(*f, m, flags);
+  const auto sent = send_stream(*f, m, flags);
+  if (sent && *sent != 0 && (flags & MSG_ZEROCOPY) != 0) tcp_.complete_zerocopy(f->tcp());
+  return sent;
 }
 
 // MSG_FASTOPEN: connects, with data in the SYN where there is a cookie. A blocking call waits for the connection, even
@@ -212,9 +215,20 @@ Result<size_t> Sockets::recvmsg(int fd, msghdr& m, int flags) {
   return received;
 }
 
+// The error queue of a stream: what MSG_ZEROCOPY's sends have come to.
+Result<size_t> Sockets::receive_stream_error(File& f, msghdr& m) {
+  const auto range = tcp_.take_zerocopy(f.tcp());
+  if (!range) return std::unexpected(range.error());
+  ControlWriter control(m);
+  put_zerocopy_control(control, f.sock(), range->first, range->last);
+  m.msg_flags |= MSG_ERRQUEUE | control.finish();
+  m.msg_namelen = 0;
+  return size_t{0};
+}
+
 // MSG_WAITALL waits for all of it, and otherwise SO_RCVLOWAT says how much is worth coming back for.
 Result<size_t> Sockets::receive_stream(File& f, msghdr& m, int flags) {
-  if ((flags & MSG_ERRQUEUE) != 0) return err(EAGAIN);
+  if ((flags & MSG_ERRQUEUE) != 0) return receive_stream_error(f, m);
   const auto total = check_iovecs(m);
   Pieces pieces(m, *total);
   const bool may_block = f.is_blocking() && (flags & MSG_DONTWAIT) == 0 && runner() != nullptr;

@@ -242,6 +242,13 @@ Result<size_t> get_meminfo(OptionCall& c) {
 
 using O = inet::SockOptions;
 
+// Of TCP only: UDP has no MSG_ZEROCOPY here.
+Result<void> set_zerocopy(OptionCall& c, int v) {
+  if (!c.is_tcp()) return err(ENOPROTOOPT);
+  if (v < 0 || v > 1) return err(EINVAL);
+  return set_member<&O::zerocopy>(c, v);
+}
+
 constexpr OptionRow kRows[] = {
     {SOL_SOCKET, SO_DEBUG, "SO_DEBUG", T::kInt},
     {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", T::kBool, kWorks, 0, get_reuse_address, set_reuse_address},
@@ -293,7 +300,7 @@ constexpr OptionRow kRows[] = {
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, "SO_ATTACH_REUSEPORT_EBPF", T::kInt},
     {SOL_SOCKET, kMemInfo, "SO_MEMINFO", T::kBytes, kReadOnly, 0, nullptr, nullptr, get_meminfo},
     {SOL_SOCKET, kCookie, "SO_COOKIE", T::kUint64, kReadOnly, 0, nullptr, nullptr, get_cookie},
-    {SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", T::kInt},
+    {SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", T::kInt, kWorks, 0, get_member<&O::zerocopy>, set_zerocopy},
     {SOL_SOCKET, SO_TXTIME, "SO_TXTIME", T::kBytes},
     {SOL_SOCKET, kBindToIfindex, "SO_BINDTOIFINDEX", T::kInt, kWorks, 0, get_ifindex, set_ifindex},
     {SOL_SOCKET, kBufLock, "SO_BUF_LOCK", T::kInt, kWorks, 0, get_buf_lock, set_buf_lock},

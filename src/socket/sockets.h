@@ -135,6 +135,7 @@ class Sockets {
   Result<void> wait_for_connection(File& f, bool has_data);
   Result<size_t> send_datagram(File& f, const msghdr& m, int flags);
   Result<size_t> receive_stream(File& f, msghdr& m, int flags);
+  Result<size_t> receive_stream_error(File& f, msghdr& m);
   Result<size_t> receive_datagram(File& f, msghdr& m, int flags);
   Result<int> interface_ioctl(unsigned long request, void* argument);
   Result<int> dup_to(int from, int to, bool close_on_exec);

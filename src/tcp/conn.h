@@ -197,6 +197,10 @@ struct Conn : cc::Sender {
   uint32_t send_page_used = 0;
   uint8_t nonagle = 0;
   bool retransmit_high_valid = false;
+  // MSG_ZEROCOPY: the number of the next send that is told of (sk_zckey), and the first that the user has not been
+  // told.
+  uint32_t zerocopy_next = 0;
+  uint32_t zerocopy_untold = 0;
 
   // --- RTT and RTO ------------------------------------------------------------------------------------------------
   uint32_t mdev_us = 0;

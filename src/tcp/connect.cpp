@@ -335,6 +335,7 @@ void renew(Conn& c) {
   const bool repair = c.repair;
   const uint32_t events = c.effects.events;
   const uint8_t write_pending = c.write_pending;
+  const uint32_t zerocopy_next = c.zerocopy_next, zerocopy_untold = c.zerocopy_untold;
   FastOpenQueue* const queue = c.fastopen_queue;
   remove_fastopen_request(c, false);
   check_blackhole_at_end(c);
@@ -348,6 +349,8 @@ void renew(Conn& c) {
   c.repair = repair;
   c.effects.events = events;
   c.write_pending = write_pending;
+  c.zerocopy_next = zerocopy_next;
+  c.zerocopy_untold = zerocopy_untold;
   c.fastopen_queue = queue;
 }
 

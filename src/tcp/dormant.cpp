@@ -246,6 +246,7 @@ void visit_rare(A& a, Conn& c) {
     f(c.chrono_stat[0], 0u);
     f(c.chrono_stat[1], 0u);
     f(c.chrono_stat[2], 0u);
+    f(c.zerocopy_next, 0u);
   };
   uint32_t unusual = 0;
   int i = 0;
@@ -301,6 +302,7 @@ void complete(Conn& c) {
   c.copied_seq = c.rcv_nxt;
   c.snd_nxt = c.write_seq = c.snd_sml = c.snd_up = c.high_seq = c.snd_una;
   c.undo_retrans = -1;
+  c.zerocopy_untold = c.zerocopy_next;
   c.ce_rcv_nxt = c.rcv_nxt;
   c.tcp_header_len = static_cast<uint16_t>(wire::kTcpHeaderBytes + (c.rx_opt.tstamp_ok ? 12 : 0));
 }
@@ -317,7 +319,8 @@ void read_record(const Dormant& d, Conn& c) {
 bool has_nothing_under_way(const Conn& c) {
   return c.packets_out == 0 && !c.has_unsent() && c.receive_queue.is_empty() && c.out_of_order.is_empty() &&
          c.rcv_nxt == c.copied_seq && c.snd_nxt == c.snd_una && c.write_seq == c.snd_una && c.rmem_alloc == 0 &&
-         c.ack.pending == 0 && c.compressed_ack == 0 && c.urg_data == 0 && !c.urg_mode;
+         c.ack.pending == 0 && c.compressed_ack == 0 && c.urg_data == 0 && !c.urg_mode &&
+         c.zerocopy_untold == c.zerocopy_next;
 }
 
 bool has_no_deadline(const Conn& c) {

@@ -58,6 +58,13 @@ class Source {
       left_ += v.iov_len;
   }
   size_t left() const { return left_; }
+  size_t left_of_piece() {
+    while (left_ != 0 && offset_ == iov_[index_].iov_len) {
+      ++index_;
+      offset_ = 0;
+    }
+    return left_ == 0 ? 0 : iov_[index_].iov_len - offset_;
+  }
   void take(uint8_t* out, size_t n) {
     left_ -= n;
     while (n != 0) {
@@ -94,9 +101,11 @@ uint32_t page_room(Conn& c, size_t wanted) {
 
 enum class Append : uint8_t { kDone, kFull, kNoMemory };
 
-// Up to `most` bytes behind segment t. kFull: it has no place for another fragment.
-Append append(Conn& c, TxSegment& t, Source& from, size_t most) {
-  const size_t want = std::min(from.left(), most);
+// Up to `most` bytes behind segment t. kFull: it has no place for another fragment. `by_piece`: each of the user's
+// pieces takes a fragment of its own, as it does where its pages are sent and not copied.
+Append append(Conn& c, TxSegment& t, Source& from, size_t most, bool by_piece = false) {
+  const size_t want = std::min(by_piece ? from.left_of_piece() : from.left(), most);
+  if (by_piece && c.send_page != nullptr) ++c.send_page_used;  // not to be joined with the last
   const uint32_t room = page_room(c, want);
   if (room == 0) return Append::kNoMemory;
   const auto n = static_cast<uint32_t>(std::min<size_t>(want, room));
@@ -166,6 +175,7 @@ struct Progress {
 
 Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
   Progress done;
+  const bool by_piece = (flags & MSG_ZEROCOPY) != 0 && c.sk.options->zerocopy;
   const uint32_t goal = size_goal(c, mss, flags);
   while (from.left() != 0) {
     Packet* tail = c.write_queue.back();
@@ -186,14 +196,14 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
     }
     if (done.copied == 0) t->flags &= static_cast<uint8_t>(~wire::kTcpPsh);  // no longer the end of a write
     const size_t before_left = from.left();
-    const Append r = append(c, *t, from, goal - t->length());
+    const Append r = append(c, *t, from, goal - t->length(), by_piece);
     done.copied += before_left - from.left();
     if (r == Append::kNoMemory) {
       done.error = EAGAIN;
       break;
     }
     if (r == Append::kFull) {  // seventeen fragments: the next segment takes over
-      t->eor = t->eor || false;
+      mark_push(c, *t);
       if (!has_send_room(c) || make_queued_segment(c, wire::kTcpAck) == nullptr) {
         done.error = EAGAIN;
         break;
@@ -259,6 +269,26 @@ Result<size_t> Tcp::send(TcpSock& s, std::span<const iovec> data, int flags) {
   flush_effects(c);
   if (done.copied == 0 && done.error != 0) return why_nothing(c, done.error);
   return done.copied;
+}
+
+// Nothing of the user's memory is kept: the bytes have been copied, and that is said at once (Linux says it when it had
+// to copy). Numbers follow each other, so all that are untold are one range.
+void Tcp::complete_zerocopy(TcpSock& s) {
+  inet::SockLock lock(s, &drain_backlog);
+  Conn* c = wake(s);
+  if (c == nullptr || !s.options->zerocopy) return;
+  ++c->zerocopy_next;
+  c->effects.events |= EPOLLERR;
+  flush_effects(*c);
+}
+
+Result<ZeroCopyRange> Tcp::take_zerocopy(TcpSock& s) {
+  inet::SockLock lock(s, &drain_backlog);
+  Conn* c = s.conn;  // who sleeps has told all
+  if (c == nullptr || c->zerocopy_untold == c->zerocopy_next) return err(EAGAIN);
+  const ZeroCopyRange range{c->zerocopy_untold, c->zerocopy_next - 1};
+  c->zerocopy_untold = c->zerocopy_next;
+  return range;
 }
 
 bool Tcp::has_unsent_data(TcpSock& s) {

@@ -247,7 +247,8 @@ uint32_t Tcp::poll_events(TcpSock& s) {
     // Asleep: nothing to read, all room to write; it need not wake to say so.
     events = is_dormant(s) ? kOut : events_of_connection(*s.conn);
   }
-  return s.error != 0 ? events | EPOLLERR : events;
+  const bool has_untold = s.conn != nullptr && s.conn->zerocopy_untold != s.conn->zerocopy_next;
+  return s.error != 0 || has_untold ? events | EPOLLERR : events;
 }
 
 // Linux's tcp_abort. A request or a time-wait that `ss -K` names has its own way: drop_request, kill_time_wait.

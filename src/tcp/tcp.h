@@ -38,6 +38,11 @@ struct OpenWithData {
   int error = 0;      // 0: connected. EINPROGRESS, EALREADY: being connected; or why it cannot be
 };
 
+struct ZeroCopyRange {  // numbers of sends, both included
+  uint32_t first = 0;
+  uint32_t last = 0;
+};
+
 struct Counts {  // /proc/net/sockstat, ss -s
   std::atomic<uint64_t> orphans{0};
   std::atomic<uint64_t> time_waits{0};
@@ -64,6 +69,9 @@ class Tcp final : public ip::Transport {
   Result<size_t> send(TcpSock& s, std::span<const iovec> data, int flags);  // EINPROGRESS: open_with_data is to be used
   // Fast Open: connects (`to` is looked at if it is not connecting yet) with as much of the data as the SYN takes.
   OpenWithData open_with_data(TcpSock& s, const Result<Destination>& to, std::span<const iovec> data);
+  // MSG_ZEROCOPY: one send is done with the user's memory. Its number goes to the error queue, where SO_ZEROCOPY is on.
+  void complete_zerocopy(TcpSock& s);
+  Result<ZeroCopyRange> take_zerocopy(TcpSock& s);    // MSG_ERRQUEUE; EAGAIN
   void count_pending_write(TcpSock& s, bool begins);  // a writer waits for the connection to be made
   void flush_metrics();                               // `ip tcp_metrics flush all`
   Result<size_t> receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info);
