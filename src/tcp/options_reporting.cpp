@@ -27,9 +27,9 @@ Result<size_t> get_cc_info(Conn& c, std::span<uint8_t> out) {
 
 // ---- the SYN of a passive open ----
 
-// 2, with the link's header, needs what a packet has lost when it comes here.
+// 2: with the link's header, where there is one.
 Result<void> set_save_syn(Conn& c, int v) {
-  if (v < 0 || v > 1) return err(EINVAL);
+  if (v < 0 || v > 2) return err(EINVAL);
   return set_shared<&O::save_syn>(c, v);
 }
 Result<int> get_save_syn(Conn& c) {

@@ -3,6 +3,7 @@
 //
 // A request's table entry and its place in its listener's list live and die together, under the listener's lock.
 #include "inet/sock_lock.h"
+#include "ip/netif.h"
 #include "tcp/active.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
@@ -147,12 +148,21 @@ bool hash_request(Tcp& tcp, TcpSock& listener, Request& r) {
   return true;
 }
 
-void record_syn(const TcpSock& listener, Request& r, const Segment& seg) {
+// In front of the IP header, where it is still.
+size_t link_header_of(const Tcp& tcp, const Packet& p) {
+  const ip::Netif* in = tcp.ip.interface(p.ifindex);
+  const bool has = in != nullptr && in->is_ethernet() && p.network_offset >= wire::kEthernetHeaderBytes;
+  return has ? size_t{wire::kEthernetHeaderBytes} : 0;
+}
+
+// TCP_SAVE_SYN: 1: from the IP header on; 2: the link's header, too.
+void record_syn(const Tcp& tcp, const TcpSock& listener, Request& r, const Segment& seg) {
   if (listener.options->save_syn == 0 || seg.packet == nullptr) return;
   const Packet& p = *seg.packet;
   if (p.transport_offset < p.network_offset) return;
-  const uint8_t* from = p.network_header();  // link headers are not kept
-  const auto length = static_cast<size_t>(p.transport_offset - p.network_offset) + seg.header.header_length;
+  const size_t link = listener.options->save_syn == 2 ? link_header_of(tcp, p) : 0;
+  const uint8_t* from = p.network_header() - link;
+  const auto length = link + static_cast<size_t>(p.transport_offset - p.network_offset) + seg.header.header_length;
   r.saved_syn = std::make_unique<std::vector<uint8_t>>(from, from + length);
 }
 
@@ -276,7 +286,7 @@ void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& 
     return free_request(tcp, *r);
   }
   r->snt_isn = time_wait_isn != 0 ? time_wait_isn : select_iss(tcp, tuple);
-  record_syn(listener, *r, seg);
+  record_syn(tcp, listener, *r, seg);
   answer_with_request(tcp, listener, *r, seg);
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "diag/proc_net.h"
 #include "sim/drill/interface_commands.h"
 
 namespace leat::packetdrill {
@@ -47,7 +48,8 @@ Settings::Settings(Stack& stack, const Setup& setup, int ifindex)
       setup_(setup),
       ifindex_(ifindex),
       conf_path_(from_environment("PD_CONF_FILE")),
-      nstat_path_(from_environment("PD_NSTAT_FILE")) {}
+      nstat_path_(from_environment("PD_NSTAT_FILE")),
+      sockets_path_(from_environment("PD_PROC_NET_TCP")) {}
 
 void Settings::apply_new() {
   struct stat st{};
@@ -84,6 +86,9 @@ void Settings::write_counters() {
   std::ofstream out(nstat_path_, std::ios::trunc);
   for (const Counter& c : all)
     out << c.group << c.name << ' ' << c.value << '\n';
+  if (sockets_path_.empty()) return;
+  std::ofstream sockets(sockets_path_, std::ios::trunc);
+  sockets << diag::proc_net_tcp(stack_) << diag::proc_net_tcp6(stack_);
 }
 
 }  // namespace leat::packetdrill

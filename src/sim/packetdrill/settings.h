@@ -21,7 +21,7 @@ class Settings {
  public:
   Settings(Stack& stack, const Setup& setup, int ifindex);
   void apply_new();       // lines that have come since
-  void write_counters();  // when any has changed
+  void write_counters();  // when any has changed; and the table of sockets
 
  private:
   void apply(const std::string& line);
@@ -31,6 +31,7 @@ class Settings {
   int ifindex_;
   std::string conf_path_;
   std::string nstat_path_;
+  std::string sockets_path_;  // in the format of /proc/net/tcp
   long read_ = 0;
   uint64_t counter_sum_ = 0;
 };

@@ -418,6 +418,18 @@ TEST(SockOpt, TheSynIsSavedAndReadOnce) {
   EXPECT_EQ(*l.tcp.get_option(s, kOptSavedSyn, out), 0u);
 }
 
+TEST(SockOpt, TheSynIsSavedWithTheLinksHeaderWhereThereIsOne) {
+  Loop l;
+  TcpSock& listening = l.listener(80);
+  EXPECT_EQ(l.set(listening, kOptSaveSyn, 2), 0);
+  EXPECT_EQ(l.get(listening, kOptSaveSyn), 2);
+  l.connect(80);
+  TcpSock& s = l.accept(listening);
+  uint8_t out[128];
+  EXPECT_EQ(*l.tcp.get_option(s, kOptSavedSyn, out), 60u);  // the loop has none
+  EXPECT_EQ(out[0], 0x45);
+}
+
 TEST(SockOpt, InqTellsWhatIsLeftAndOneMoreForTheEndOfTheStream) {
   Loop l;
   Pair p(l);
