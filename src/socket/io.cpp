@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <utility>
 
 #include "socket/cmsg.h"
 #include "socket/sockets.h"
@@ -209,9 +210,9 @@ Result<size_t> Sockets::recvmsg(int fd, msghdr& m, int flags) {
   if (!f->is_socket()) return err(ENOTSOCK);
   if (auto ok = check_iovecs(m); !ok) return ok;
   if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return err(EINVAL);
-  m.msg_flags = 0;
+  const int given = std::exchange(m.msg_flags, 0);
   const auto received = f->kind == FileKind::kTcp ? receive_stream(*f, m, flags) : receive_datagram(*f, m, flags);
-  if (received) m.msg_flags |= flags & MSG_CMSG_CLOEXEC;
+  m.msg_flags = received ? m.msg_flags | (flags & MSG_CMSG_CLOEXEC) : given;  // a call that fails writes nothing
   return received;
 }
 

@@ -553,5 +553,37 @@ TEST_P(FastOpenClientTest, ByDefaultBlackholesAreNotLookedFor) {
   p.expect(Seg("S", 0, 0, 100).fo(kCookie));
 }
 
+// What is left behind is looked for when the test ends.
+TEST_P(FastOpenClientTest, WhateverAServerAnswersNothingIsLeftBehind) {
+  get_cookie();
+  Rng rng{Seed{}};
+  constexpr const char* kFlags[] = {"S.", "S.", "S.", ".", "P.", "F.", "R", "R.", "S", "SF.", "FP."};
+  for (int round = 0; round < 300; ++round) {
+    Peer& p = new_peer(5500);
+    const int fd = bound_socket(p);
+    if (rng.below(4) == 0) set(fd, IPPROTO_TCP, kFastOpenConnect, 1), (void)connect(p, fd);
+    uint32_t sent = 0;
+    if (rng.below(8) != 0) sent = static_cast<uint32_t>(open(p, fd, rng.below(2000)).value_or(0));
+    p.drain();
+    for (uint32_t n = rng.below(8); n > 0; --n) {
+      Seg s(kFlags[rng.below(std::size(kFlags))], rng.below(3) == 0 ? rng.below(2000) : 0,
+            rng.below(2) == 0 ? sent + 1 : rng.below(1500), rng.below(3) == 0 ? rng.below(1400) : 0);
+      if (rng.below(2) == 0) s.mss(static_cast<uint16_t>(rng.below(1500)));
+      if (rng.below(2) == 0) s.fo(Bytes(rng.below(9) * 2, static_cast<uint8_t>(round)), rng.below(2) == 0);
+      if (p.host_iss) p.send(s);
+      p.drain();
+      if (rng.below(3) == 0) (void)stack().send(fd, "abc", 3, MSG_NOSIGNAL);
+      if (rng.below(5) == 0) advance(Duration::from_ms(rng.below(3000)));
+      p.drain();
+      read(fd);
+    }
+    end(p, fd);
+    advance(Duration::from_ms(10));
+    p.drain();
+  }
+  EXPECT_GT(counter("TcpExtTCPFastOpenActive"), 10u);
+  EXPECT_GT(counter("TcpExtTCPFastOpenActiveFail"), 10u);
+}
+
 }  // namespace
 }  // namespace leat::segment

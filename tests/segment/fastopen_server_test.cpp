@@ -587,5 +587,58 @@ TEST_P(FastOpenServerTest, ASynInsideTheWindowIsReset) {
   EXPECT_EQ(state(), State::kSynRecv);
 }
 
+// What is left behind is looked for when the test ends.
+TEST_P(FastOpenServerTest, WhateverPeersAndUsersDoNothingIsLeftBehind) {
+  const int l = listen_fast(6, 8);
+  const Bytes good = ask_for_cookie();
+  Rng rng{Seed{}};
+  std::vector<Peer*> peers;
+  for (int i = 0; i < 8; ++i)
+    peers.push_back(&fresh());
+  std::vector<int> fds;
+  constexpr const char* kFlags[] = {"S", "S", "S", ".", ".", "P.", "F.", "R", "R.", "S.", "SF", "FP.", "", "FP"};
+  for (int step = 0; step < 6000; ++step) {
+    Peer& p = *peers[rng.below(8)];
+    Seg s(kFlags[rng.below(std::size(kFlags))], rng.below(4) == 0 ? rng.below(70000) : rng.below(40), rng.below(60),
+          rng.below(3) == 0 ? rng.below(1400) : 0);
+    if (s.flags == "S") s.seq = rng.below(8) == 0 ? 7 : 0;
+    if (rng.below(2) == 0) s.fo(rng.below(4) == 0 ? Bytes(8, 7) : good, rng.below(2) == 0);
+    p.send(s);
+    p.drain();
+    if (rng.below(3) == 0 && can_accept(l)) fds.push_back(accept(l));
+    if (!fds.empty()) {
+      const size_t i = rng.below(static_cast<uint32_t>(fds.size()));
+      switch (rng.below(6)) {
+        case 0:
+          read(fds[i]);
+          break;
+        case 1:
+          (void)stack().send(fds[i], "abc", 3, MSG_NOSIGNAL);
+          break;
+        case 2:
+          close(fds[i]);
+          fds.erase(fds.begin() + static_cast<ptrdiff_t>(i));
+          break;
+        default:
+          break;
+      }
+    }
+    if (rng.below(20) == 0) advance(Duration::from_ms(rng.below(3000)));
+    ASSERT_LE(connections(), 200u);
+    ASSERT_LE(requests(), 40u);
+  }
+  EXPECT_GT(counter("TcpExtTCPFastOpenPassive"), 50u);
+  EXPECT_GT(counter("TcpExtTCPFastOpenPassiveFail"), 10u);
+  for (Peer* p : peers)
+    p->drain();
+  for (const int fd : fds)
+    close(fd);
+  for (Peer* p : peers)
+    p->drain();
+  advance(Duration::from_s(3600));
+  for (Peer* p : peers)
+    p->drain();
+}
+
 }  // namespace
 }  // namespace leat::segment

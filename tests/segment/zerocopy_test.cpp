@@ -22,8 +22,12 @@ struct ZeroCopyTest : SegmentTest {
     msghdr m{};
     m.msg_control = control;
     m.msg_controllen = sizeof control;
+    m.msg_flags = 77;
     const auto n = stack().recvmsg(fd, &m, MSG_ERRQUEUE);
-    if (!n) return {to_int(n.error()), 0, 0};
+    if (!n) {
+      EXPECT_EQ(m.msg_flags, 77);  // a call that fails writes nothing
+      return {to_int(n.error()), 0, 0};
+    }
     EXPECT_EQ(*n, 0u);
     EXPECT_EQ(m.msg_flags, MSG_ERRQUEUE);
     const cmsghdr* c = CMSG_FIRSTHDR(&m);
