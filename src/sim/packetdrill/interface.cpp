@@ -85,6 +85,7 @@ class Instance {
   }
 
   void sleep(unsigned us) {
+    time_.let_woken_finish();
     std::lock_guard lock(time_.mutex());
     settings_->apply_new();
     time_.sleep(us);

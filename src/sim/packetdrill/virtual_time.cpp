@@ -29,7 +29,14 @@ void VirtualTime::wait_for_stamps() {
   // The script may have ended that thread: do not wait for ever.
   stamped_.wait_for(lock, std::chrono::seconds(2), [this] { return unstamped_ <= 0; });
   unstamped_ = 0;
+  has_woken_ = true;
   lock.release();
+}
+
+// The thread that was woken has packetdrill's books to write, for which it needs packetdrill's lock; the main thread
+// leaves that when it sleeps, and so sleeps in earnest for a moment.
+void VirtualTime::let_woken_finish() {
+  if (has_woken_.exchange(false)) std::this_thread::sleep_for(std::chrono::milliseconds(3));
 }
 
 Time VirtualTime::next_event() const {

@@ -5,6 +5,7 @@
 // stands still until it has looked at the clock, because that look is the time at which its call is said to have ended.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -28,6 +29,7 @@ class VirtualTime final : public Runner {
   void sleep(int64_t us);
   bool step();  // to the next timer of anybody; false: there is none
   void wait_for_stamps();
+  void let_woken_finish();  // without the mutex
   void wait_for_stamps_if_any() {
     if (unstamped_ > 0) wait_for_stamps();
   }
@@ -58,6 +60,7 @@ class VirtualTime final : public Runner {
   std::thread::id main_ = std::this_thread::get_id();
   std::list<Waiter*> waiters_;
   int unstamped_ = 0;
+  std::atomic<bool> has_woken_{false};
   int64_t now_us_ = 1'000'000'000'000;
 };
 
