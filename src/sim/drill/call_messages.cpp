@@ -101,9 +101,9 @@ void ScriptMessage::add_control(const Expr& e) {
   std::memcpy(control_.data() + at + CMSG_LEN(0), value.data(), value.size());
 }
 
-msghdr* ScriptMessage::to_send() {
-  header_.msg_name = nullptr;
-  header_.msg_namelen = 0;
+msghdr* ScriptMessage::to_send(bool is_addressed) {
+  header_.msg_name = is_addressed ? &address_.storage : nullptr;
+  header_.msg_namelen = is_addressed ? address_.length : 0;
   header_.msg_control = control_length_ == 0 ? nullptr : control_.data();
   header_.msg_controllen = control_length_;
   return &header_;

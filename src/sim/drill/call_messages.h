@@ -26,7 +26,7 @@ class ScriptMessage {
  public:
   ScriptMessage(const Session& s, const Expr& e);
   const Address& address() const { return address_; }
-  msghdr* to_send();
+  msghdr* to_send(bool is_addressed);
   msghdr* to_receive();
   void check(const Session& s, const Expr& e) const;  // what recvmsg wrote; throws ScriptError
 

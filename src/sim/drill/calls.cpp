@@ -134,7 +134,8 @@ void Builder::accept() {
     for (Conversation& c : session->conversations) {
       const bool is_passive = c.state == Conversation::State::kSynReceived ||
                               c.state == Conversation::State::kSynAckSent || c.state == Conversation::State::kOpen;
-      if (!is_passive || c.live_fd >= 0 || c.script_fd >= 0) continue;
+      if (!is_passive || c.is_accepted || c.live_fd >= 0) continue;
+      c.is_accepted = true;
       c.script_fd = script;
       c.live_fd = static_cast<int>(live);
       return;
@@ -223,7 +224,12 @@ void Builder::messages() {
   auto message = std::make_shared<ScriptMessage>(s_, arg(1));
   if (spec_.name == "sendmsg") {
     if ((flags & MSG_FASTOPEN) != 0) begin_connecting(s_, number(0), message->address());
-    plain([fd = fd(0), message, flags](Calls& c) { return c.sendmsg(fd, message->to_send(), flags); });
+    const Conversation* conversation = s_.find_fd(number(0));
+    const bool is_udp = conversation != nullptr && conversation->protocol == PacketSpec::Protocol::kUdp;
+    const bool is_addressed = is_udp || (flags & MSG_FASTOPEN) != 0;
+    plain([fd = fd(0), message, flags, is_addressed](Calls& c) {
+      return c.sendmsg(fd, message->to_send(is_addressed), flags);
+    });
     return;
   }
   plain([fd = fd(0), message, flags](Calls& c) { return c.recvmsg(fd, message->to_receive(), flags); });

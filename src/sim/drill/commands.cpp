@@ -110,7 +110,8 @@ bool Commands::run(const std::string& text) {
   bool ok = true;
   for (const Simple& c : split_commands(expand_arithmetic(text))) {
     if ((c.join == "&&" && !ok) || (c.join == "||" && ok)) continue;
-    if (c.text.find('|') != std::string::npos) {
+    was_counter_ = c.text.find('|') != std::string::npos;
+    if (was_counter_) {
       ok = run_nstat(c.text);
       continue;
     }

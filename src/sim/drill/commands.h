@@ -24,7 +24,8 @@ class Commands {
   Commands(Target& target, std::string directory) : target_(target), directory_(std::move(directory)) {}
   // The last one's status, as a shell has it. Throws std::runtime_error for what is not understood.
   bool run(const std::string& text);
-  const std::string& why() const { return why_; }  // when run() gave false
+  const std::string& why() const { return why_; }    // when run() gave false
+  bool was_counter() const { return was_counter_; }  // it was nstat | grep: what the script wants to know
 
  private:
   bool run_one(std::vector<std::string> words);
@@ -40,6 +41,7 @@ class Commands {
   Target& target_;
   std::string directory_;
   std::string why_;
+  bool was_counter_ = false;
   std::map<std::string, uint64_t> counters_;  // as the last nstat saw them; what is not here was zero
   int depth_ = 0;
 };

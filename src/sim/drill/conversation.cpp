@@ -30,6 +30,9 @@ bool Conversation::is_from_here(const LivePacket& p) const {
   if (p.src != ends.local || p.dst != ends.remote) return false;
   if (p.spec.protocol == PacketSpec::Protocol::kIcmp) return true;
   if (p.spec.protocol != protocol) return false;
+  // What a connection before this one still sends is not ours: ours begins with a SYN.
+  const bool may_begin = is_syn(p.spec) && !has_ack(p.spec);
+  if (ends.local_port == 0 && p.is_tcp() && !may_begin) return false;
   return (ends.local_port == 0 || p.spec.src_port == ends.local_port) &&
          (ends.remote_port == 0 || p.spec.dst_port == ends.remote_port);
 }
@@ -70,6 +73,10 @@ void Conversation::map_timestamp(PacketSpec& seen, const PacketSpec& script) {
 PacketSpec Conversation::to_live(const PacketSpec& script, bool interpolates_ecr) {
   PacketSpec p = script;
   if (p.protocol == PacketSpec::Protocol::kIcmp) {
+    const bool is_error = !p.icmp_type.starts_with("echo_");
+    if (p.icmp_echo.kind == IcmpEcho::Kind::kNone && is_error) {  // an error always quotes something
+      p.icmp_echo.kind = protocol == PacketSpec::Protocol::kUdp ? IcmpEcho::Kind::kUdp : IcmpEcho::Kind::kTcp;
+    }
     if (p.icmp_echo.kind == IcmpEcho::Kind::kTcp) p.icmp_echo.seq += local_offset(false);
     // The SYN of an active open, which is 0:0 in the script too.
     if (p.icmp_echo.kind == IcmpEcho::Kind::kTcp && state == State::kSynSent)

@@ -17,6 +17,7 @@ class Conversation {
   PacketSpec::Protocol protocol = PacketSpec::Protocol::kTcp;
   int script_fd = -1;
   int live_fd = -1;
+  bool is_accepted = false;  // accept() has given its descriptor, which may be closed again
   Endpoints ends;
 
   void set_remote_isn(uint32_t isn) { remote_isn_ = isn; }

@@ -33,6 +33,13 @@ std::string seconds(int64_t us) {
   return text;
 }
 
+// In real time only: nothing was learned about who is under test.
+class Inconclusive : public ScriptError {
+ public:
+  Inconclusive(Place where, const std::string& what, bool late) : ScriptError(where, what), is_late(late) {}
+  bool is_late;
+};
+
 struct Pending {
   const Event* event;
   PreparedCall prepared;
@@ -157,8 +164,10 @@ void Run::pass_time(int64_t until_us) {
 void Run::wait_for_event(const Event& e) {
   pass_time(std::max(event_us_, has_last_ ? now_us() + kEventUs : 0));
   if (now_us() <= event_us_ + tolerance_us()) return;
-  throw ScriptError(e.place, "this event is late: it should be at " + seconds(event_us_) + ", and it is " +
-                                 seconds(now_us()) + " already");
+  const std::string what =
+      "this event is late: it should be at " + seconds(event_us_) + ", and it is " + seconds(now_us()) + " already";
+  if (options_.is_real_time) throw Inconclusive(e.place, what, true);
+  throw ScriptError(e.place, what);
 }
 
 void Run::run_event(const Event& e) {
@@ -378,7 +387,11 @@ void Run::settle_pending(bool must_end) {
 
 void Run::command(const std::string& text, Place place) {
   try {
-    if (!commands_.run(text)) throw ScriptError(place, "the command failed: " + commands_.why());
+    if (commands_.run(text)) return;
+    const std::string what = "the command failed: " + commands_.why();
+    // A kernel without fq, or without a sysctl that newer ones have.
+    if (options_.is_real_time && !commands_.was_counter()) throw Inconclusive(place, what, false);
+    throw ScriptError(place, what);
   } catch (const ScriptError&) {
     throw;
   } catch (const std::runtime_error& e) {
@@ -469,6 +482,11 @@ Outcome run_text(const std::string& path, std::string_view text, const RunOption
     Run run(script, settings, options, *target);
     try {
       run.run();
+    } catch (const Inconclusive& e) {
+      out.kind = Outcome::Kind::kSkipped;
+      out.is_late = e.is_late;
+      out.report = at_place(path, e);
+      return out;
     } catch (const ScriptError& e) {
       out.trace = run.trace();
       out.events = run.events();

@@ -37,7 +37,8 @@ struct RunOptions {
 struct Outcome {
   enum class Kind : uint8_t { kPassed, kFailed, kSkipped };
   Kind kind = Kind::kPassed;
-  std::string report;  // kFailed: FILE:LINE:COLUMN: what, with the trace; kSkipped: why
+  bool is_late = false;  // kSkipped: the machine was too busy for the script's times; another run may do
+  std::string report;    // kFailed: FILE:LINE:COLUMN: what, with the trace; kSkipped: why
   std::vector<std::string> trace;
   size_t events = 0;
 };
