@@ -19,7 +19,7 @@ def _hold(t, *args):
     process = subprocess.Popen([t.leat_path, "million", *map(str, args), "--hold", "--control", control], stdout=log,
                                stderr=subprocess.STDOUT)
     path = t.dir / "million.log"
-    t.wait_until(lambda: "Held open" in path.read_text() or process.poll() is not None, timeout=120,
+    t.wait_until(lambda: "Held open" in path.read_text() or process.poll() is not None, timeout=200,
                  what="leat million to hold")
     t.equal(process.poll(), None, path.read_text())
     return process, path
@@ -63,12 +63,11 @@ def test_20000_connections_bound_first(t):
 
 
 def test_an_idle_end_costs_less_than_400_bytes(t):
-    count = 200_000
+    count = 1_000_000
     process, path = _hold(t, "--connections", count)
     an_end = _resident(process.pid) / (2 * count)
     print(f"VmRSS {an_end:.1f} bytes an end")
-    # Fixed costs (the program, tables of ports, slabs that are begun) are a tenth of it here, and a fiftieth at 10^6.
-    t.check(an_end < 430, f"{an_end:.1f} bytes an end")
+    t.check(an_end <= 400, f"{an_end:.1f} bytes an end")
     _end(t, process, path)
 
 
