@@ -252,7 +252,8 @@ class Machine {
       listen_to(*ethernet_);
       if (!more && stack_->next_deadline() > now_) return;
     }
-    FUZZ_REQUIRE(!"it does not come to rest");
+    constexpr bool comes_to_rest = false;
+    FUZZ_REQUIRE(comes_to_rest);
   }
 
   void wait(Duration d) {
