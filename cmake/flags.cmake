@@ -8,6 +8,10 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   # -O1 keeps the sanitized tests fast enough for two cores.
   target_compile_options(leat_flags INTERFACE -O1 -g1)
 endif()
+# What only reads a command line: CLI11 takes ten seconds a file to optimize, for nothing.
+function(leat_do_not_optimize)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O0)
+endfunction()
 if(LEAT_SANITIZE)
   # vptr needs RTTI, which the core is built without.
   target_compile_options(leat_flags INTERFACE -fsanitize=${LEAT_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all)
