@@ -97,6 +97,7 @@ bool is_consistent(const Sysctls& s, const Tunable* target, const int64_t (&v)[k
     const int64_t high = n == 2 ? v[1] : int64_t{s.ip_local_port_range[1]};
     return v[0] <= high && v[0] >= s.ip_unprivileged_port_start;
   }
+  if (target == &s.tcp_reordering) return v[0] <= s.tcp_max_reordering;
   if (target == &s.ip_unprivileged_port_start) return v[0] <= s.ip_local_port_range[0];
   if (target == &s.ipfrag_high_thresh) return v[0] >= s.ipfrag_low_thresh;
   if (target == &s.ipfrag_low_thresh) return v[0] <= s.ipfrag_high_thresh;

@@ -28,11 +28,13 @@ bool is_ack_due(Conn& c) {
 void compress_ack(Conn& c) {
   if (c.compressed_ack < 255) ++c.compressed_ack;
   if (c.deadlines.compressed_ack != Time::never()) return;
-  // A twentieth of the RTT, at most tcp_comp_sack_delay_ns.
+  // A twentieth of the RTT, at most tcp_comp_sack_delay_ns; then the slack, for who has nothing else to wake for.
   uint32_t rtt = c.rcv_rtt_us;
   if (c.srtt_us != 0 && c.srtt_us < rtt) rtt = c.srtt_us;
-  const auto most = static_cast<int64_t>(c.tcp.ns.sysctl.tcp_comp_sack_delay_ns);
-  arm_compressed_ack(c, Duration::from_ns(std::min<int64_t>(most, static_cast<int64_t>(rtt) * (1000 >> 3) / 20)));
+  const auto& sys = c.tcp.ns.sysctl;
+  const int64_t delay = std::min<int64_t>(sys.tcp_comp_sack_delay_ns, static_cast<int64_t>(rtt) * (1000 >> 3) / 20);
+  const auto slack = std::min(int64_t{sys.tcp_comp_sack_slack_ns}, Duration::from_s(1).ns());
+  arm_compressed_ack(c, Duration::from_ns(delay + slack));
 }
 
 }  // namespace

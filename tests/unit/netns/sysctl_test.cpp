@@ -77,7 +77,10 @@ TEST_F(SysctlTest, RangesAreLinuxs) {
   struct Case {
     const char *name, *lowest, *below, *highest, *above;
   };
-  for (const Case& c : {Case{"net.ipv4.tcp_ecn", "0", "-1", "5", "6"},
+  for (const Case& c : {Case{"net.ipv4.tcp_ecn", "0", "-1", "2", "3"},
+                        {"net.ipv4.tcp_reordering", "1", "0", "300", "301"},
+                        {"net.ipv4.tcp_max_reordering", "1", "0", "2147483647", "2147483648"},
+                        {"net.ipv4.tcp_tw_reuse_delay", "1", "0", "60000", "60001"},
                         {"net.ipv4.tcp_sack", "0", "-1", "255", "256"},
                         {"net.ipv4.tcp_shrink_window", "0", "-1", "1", "2"},
                         {"net.ipv4.tcp_syn_retries", "1", "0", "127", "128"},
