@@ -66,7 +66,7 @@ struct Stamp {
 Stamp stamp_of(const Conn& c, const Request& r, const Segment& seg) {
   const wire::TcpOptions& o = seg.options();
   if (!o.has_timestamp || c.tcp.ns.sysctl.tcp_timestamps == 0) return {};
-  const auto age = static_cast<uint32_t>(request_timeout(c.tcp, c.sk, r).s());
+  const auto age = static_cast<uint32_t>(request_timeout(r).s());
   const bool old = is_paws_reject(r.ts_recent, stamp_s(c.tcp) - age, o.tsval, seg.header.rst(), stamp_s(c.tcp));
   return {true, old, o.tsval};
 }
@@ -144,7 +144,7 @@ void on_synack_timer(Conn& c) {
   if (r.num_timeout < 255) ++r.num_timeout;
   count_rto(c);
   if (c.retrans_stamp == 0) c.retrans_stamp = timestamp_now(c);
-  arm_loss_timer(c, LossTimer::kRetransmit, request_timeout(c.tcp, c.sk, r));
+  arm_loss_timer(c, LossTimer::kRetransmit, request_timeout(r));
 }
 
 // The peer has answered.

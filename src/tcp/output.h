@@ -33,9 +33,10 @@ void initialize_rcv_mss(Conn& c);
 void init_buffer_space(Conn& c);  // entering ESTABLISHED
 void grow_window(Conn& c, const Packet& p, bool adjust);
 void clamp_window(Conn& c, uint32_t more);
-void rcv_space_adjust(Conn& c);       // the user has read: receive-buffer auto-tuning
-void expand_send_buffer(Conn& c);     // tcp_sndbuf_expand
-uint32_t select_new_window(Conn& c);  // __tcp_select_window: bytes, silly-window avoidance included
+void rcv_space_adjust(Conn& c);                      // the user has read: receive-buffer auto-tuning
+void grow_receive_buffer(Conn& c, uint32_t copied);  // tcp_rcvbuf_grow: `copied` bytes were read in the last RTT
+void expand_send_buffer(Conn& c);                    // tcp_sndbuf_expand
+uint32_t select_new_window(Conn& c);                 // __tcp_select_window: bytes, silly-window avoidance included
 
 // --- build.cpp -------------------------------------------------------------------------------------------------------
 // Sends one queued segment: `clone` shares its bytes and leaves it in its queue; updates counters, timestamps, ECN.

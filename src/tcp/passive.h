@@ -35,8 +35,8 @@ void select_request_window(Tcp& tcp, TcpSock& listener, Request& r, const ip::Ro
 void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& seg, Seq time_wait_isn);
 
 // --- synack.cpp --- (`s` is the listener, or the child of Fast Open)
-Duration request_timeout(const Tcp& tcp, const TcpSock& s, const Request& r);  // from now to the next SYN-ACK
-void arm_request(Tcp& tcp, TcpSock& listener, Request& r);
+Duration request_timeout(const Request& r);  // from now to the next SYN-ACK
+void arm_request(Tcp& tcp, Request& r);
 uint32_t synack_window(const Request& r);
 bool send_synack(Tcp& tcp, TcpSock& s, Request& r, const wire::FastOpenCookie* cookie = nullptr);
 bool resend_synack(Tcp& tcp, TcpSock& s, Request& r);

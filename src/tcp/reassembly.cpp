@@ -133,6 +133,7 @@ void queue_out_of_order(Conn& c, Segment& seg) {
   c.rcv_ooopack += std::max<uint32_t>(1, seg.packet->gso_segs);
   c.tcp.count(Mib::TcpExtTCPOFOQueue);
   const bool first = c.out_of_order.is_empty();
+  bool is_kept = true;
   RxSegment& r = make_rx_segment(*seg.packet);
   r.seq = seg.seq;
   r.end_seq = seg.end_seq;
@@ -149,28 +150,26 @@ void queue_out_of_order(Conn& c, Segment& seg) {
     c.ooo_last = &r;
   } else {
     const Seq start = r.seq, end = r.end_seq;
-    const bool kept = place_ofo(c, r);
+    is_kept = place_ofo(c, r);
     if (!c.is_reno()) note_sack(c, start, end);
-    if (!kept) return;
   }
   // Without SACK the window stays, so that duplicate ACKs are recognised as such.
-  if (!c.is_reno()) {
+  if (is_kept && !c.is_reno()) {
     c.rmem_alloc -= packet->truesize;  // it grows as if this one were not there yet
     grow_window(c, *packet, false);
     c.rmem_alloc += packet->truesize;
   }
-  (void)packet.release();
+  if (is_kept) (void)packet.release();
+  if (c.sk.events != nullptr) grow_receive_buffer(c, c.rcvq_space);  // not for who is not accepted yet, or orphaned
 }
 
 // What has become next in sequence moves to the receive queue.
 void take_in_order(Conn& c) {
-  Seq dsack_high = c.rcv_nxt;
+  const Seq dsack_high = c.rcv_nxt;
   while (RxSegment* r = c.out_of_order.first()) {
     if (after(r->seq, c.rcv_nxt)) break;
     if (before(r->seq, dsack_high)) {
-      const Seq dsack = dsack_high;
-      if (before(r->end_seq, dsack_high)) dsack_high = r->end_seq;
-      extend_dsack(c, r->seq, dsack);
+      extend_dsack(c, r->seq, before(r->end_seq, dsack_high) ? r->end_seq : dsack_high);
     }
     if (c.ooo_last == r) c.ooo_last = nullptr;
     if (!after(r->end_seq, c.rcv_nxt)) {

@@ -144,7 +144,7 @@ bool hash_request(Tcp& tcp, TcpSock& listener, Request& r) {
   l.requests.push_back(&r);
   ++l.request_count;
   ++l.young;
-  arm_request(tcp, listener, r);
+  arm_request(tcp, r);
   return true;
 }
 
@@ -240,10 +240,6 @@ Request* request_of(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, c
   return r;
 }
 
-}  // namespace
-
-namespace {
-
 // Fast Open: the child is accepted at once, and the request goes on living with it.
 bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wire::FastOpenCookie& cookie) {
   TcpSock* child = try_fastopen(tcp, listener, r, seg, cookie);
@@ -303,14 +299,14 @@ struct Stamp {
   bool is_wrong_echo = false;  // it echoes what no SYN-ACK carried
 };
 
-Stamp stamp_of(const Tcp& tcp, const TcpSock& listener, const Request& r, const Segment& seg) {
+Stamp stamp_of(const Tcp& tcp, const Request& r, const Segment& seg) {
   const wire::TcpOptions& o = seg.options();
   if (!o.has_timestamp || tcp.ns.sysctl.tcp_timestamps == 0) return {};
   Stamp s;
   s.saw = true;
   s.tsval = o.tsval;
   if (o.tsecr != 0 && r.tstamp_ok) s.is_wrong_echo = !between(o.tsecr, r.snt_tsval_first, r.snt_tsval_last);
-  const auto age = static_cast<uint32_t>(request_timeout(tcp, listener, r).s());
+  const auto age = static_cast<uint32_t>(request_timeout(r).s());
   s.is_old = is_paws_reject(r.ts_recent, stamp_s(tcp) - age, o.tsval, seg.header.rst(), stamp_s(tcp));
   return s;
 }
@@ -318,7 +314,7 @@ Stamp stamp_of(const Tcp& tcp, const TcpSock& listener, const Request& r, const 
 // The peer has not got our SYN-ACK.
 void on_syn_again(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg) {
   if (is_oow_rate_limited(tcp.ns, seg, Mib::TcpExtTCPACKSkippedSynRecv, r.last_oow_ack_time)) return;
-  if (resend_synack(tcp, listener, r) && r.timer.is_armed()) arm_request(tcp, listener, r);
+  if (resend_synack(tcp, listener, r) && r.timer.is_armed()) arm_request(tcp, r);
 }
 
 void on_outside(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, const Stamp& stamp) {
@@ -366,7 +362,7 @@ Next complete(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, const
 }
 
 Next check_request(Tcp& tcp, TcpSock& listener, Request& r, const Segment& seg, TcpSock*& child) {
-  const Stamp stamp = stamp_of(tcp, listener, r, seg);
+  const Stamp stamp = stamp_of(tcp, r, seg);
   uint8_t flags = seg.header.flags & (wire::kTcpSyn | wire::kTcpAck | wire::kTcpRst);
   if (seg.seq == r.rcv_isn && flags == wire::kTcpSyn && !stamp.is_old) {
     on_syn_again(tcp, listener, r, seg);

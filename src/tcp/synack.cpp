@@ -9,16 +9,15 @@
 
 namespace leat::tcp {
 
-Duration request_timeout(const Tcp& tcp, const TcpSock& listener, const Request& r) {
-  const uint32_t own = listener.options->rto_max_ms;
-  const auto most = Duration::from_ms(own != 0 ? int64_t{own} : tcp.ns.sysctl.tcp_rto_max_ms.as<int64_t>());
+Duration request_timeout(const Request& r) {
+  constexpr Duration kMost = Duration::from_s(120);  // TCP_RTO_MAX: 6.18 does not look at tcp_rto_max_ms here
   const int shift = r.num_timeout < 20 ? r.num_timeout : 20;
   const Duration t = kTimeoutInit << shift;
-  return t < most ? t : most;
+  return t < kMost ? t : kMost;
 }
 
-void arm_request(Tcp& tcp, TcpSock& listener, Request& r) {
-  tcp.request_wheel.arm(r.timer, tcp.now() + request_timeout(tcp, listener, r));
+void arm_request(Tcp& tcp, Request& r) {
+  tcp.request_wheel.arm(r.timer, tcp.now() + request_timeout(r));
 }
 
 namespace {
@@ -163,7 +162,7 @@ void time_out(Tcp& tcp, TcpSock& listener, Request& r) {
   }
   if (r.num_timeout == 0) --listener.listener->young;
   if (r.num_timeout < 255) ++r.num_timeout;
-  arm_request(tcp, listener, r);
+  arm_request(tcp, r);
 }
 
 }  // namespace

@@ -190,8 +190,6 @@ void clamp_window(Conn& c, uint32_t more) {
   }
 }
 
-namespace {
-
 void grow_receive_buffer(Conn& c, uint32_t copied) {
   const uint32_t old = std::max<uint32_t>(c.rcvq_space, 1);
   c.rcvq_space = copied;
@@ -204,8 +202,6 @@ void grow_receive_buffer(Conn& c, uint32_t copied) {
   c.sk.rcvbuf = rcvbuf;
   c.window_clamp = window_from_space(c, rcvbuf);
 }
-
-}  // namespace
 
 void rcv_space_adjust(Conn& c) {
   const uint64_t elapsed = c.mstamp_us - c.rcvq_time_us;
