@@ -11,7 +11,7 @@
 #include "sim/differ/app.h"
 #include "sim/differ/compare.h"
 #include "sim/differ/info.h"
-#include "sim/differ/stack_calls.h"
+#include "sim/drill/stack_calls.h"
 #include "stack/stack_impl.h"
 
 namespace leat::differ {
@@ -105,7 +105,7 @@ class Replay {
 
   const Trace& trace_;
   std::unique_ptr<Stack> stack_;
-  std::unique_ptr<StackCalls> calls_;
+  std::unique_ptr<drill::StackCalls> calls_;
   std::unique_ptr<App> app_;
   TraceLink* link_ = nullptr;
   int ifindex_ = 0;
@@ -146,7 +146,7 @@ void Replay::set_up() {
   for (const auto& [name, value] : trace_.sysctls) {
     if (!stack_->set_sysctl(name, value)) differ("sysctl " + name, "set", "refused");
   }
-  calls_ = std::make_unique<StackCalls>(*stack_);
+  calls_ = std::make_unique<drill::StackCalls>(*stack_);
   app_ = std::make_unique<App>(*calls_);
 }
 

@@ -11,58 +11,12 @@
 #include "leat/stack.h"
 #include "sim/drill/interface_commands.h"
 #include "sim/drill/script_link.h"
+#include "sim/drill/stack_calls.h"
 
 namespace leat::drill {
 namespace {
 
 constexpr int64_t kOriginUs = 1'000'000'000'000;  // so that timers and timestamps are far from zero
-
-template <class T>
-int64_t plain(const Result<T>& r) {
-  if (!r) return -to_int(r.error());
-  if constexpr (std::is_same_v<T, void>) {
-    return 0;
-  } else {
-    return static_cast<int64_t>(*r);
-  }
-}
-
-class StackCalls final : public Calls {
- public:
-  explicit StackCalls(Stack& s) : s_(s) {}
-  int64_t socket(int d, int t, int p) override { return plain(s_.socket(d, t, p)); }
-  int64_t bind(int fd, const sockaddr* a, socklen_t n) override { return plain(s_.bind(fd, a, n)); }
-  int64_t listen(int fd, int backlog) override { return plain(s_.listen(fd, backlog)); }
-  int64_t accept4(int fd, sockaddr* a, socklen_t* n, int f) override { return plain(s_.accept4(fd, a, n, f)); }
-  int64_t connect(int fd, const sockaddr* a, socklen_t n) override { return plain(s_.connect(fd, a, n)); }
-  int64_t recvmsg(int fd, msghdr* m, int f) override { return plain(s_.recvmsg(fd, m, f)); }
-  int64_t sendmsg(int fd, const msghdr* m, int f) override { return plain(s_.sendmsg(fd, m, f)); }
-  int64_t read(int fd, void* b, size_t n) override { return plain(s_.read(fd, b, n)); }
-  int64_t write(int fd, const void* b, size_t n) override { return plain(s_.write(fd, b, n)); }
-  int64_t shutdown(int fd, int how) override { return plain(s_.shutdown(fd, how)); }
-  int64_t close(int fd) override { return plain(s_.close(fd)); }
-  int64_t setsockopt(int fd, int l, int o, const void* v, socklen_t n) override {
-    return plain(s_.setsockopt(fd, l, o, v, n));
-  }
-  int64_t getsockopt(int fd, int l, int o, void* v, socklen_t* n) override {
-    return plain(s_.getsockopt(fd, l, o, v, n));
-  }
-  int64_t getsockname(int fd, sockaddr* a, socklen_t* n) override { return plain(s_.getsockname(fd, a, n)); }
-  int64_t getpeername(int fd, sockaddr* a, socklen_t* n) override { return plain(s_.getpeername(fd, a, n)); }
-  int64_t fcntl(int fd, int c, long a) override { return plain(s_.fcntl(fd, c, a)); }
-  int64_t ioctl(int fd, unsigned long r, void* a) override { return plain(s_.ioctl(fd, r, a)); }
-  int64_t poll(void* p, unsigned n, int t) override { return plain(s_.poll(static_cast<pollfd*>(p), n, t)); }
-  int64_t epoll_create1(int f) override { return plain(s_.epoll_create1(f)); }
-  int64_t epoll_ctl(int e, int op, int fd, void* v) override {
-    return plain(s_.epoll_ctl(e, op, fd, static_cast<epoll_event*>(v)));
-  }
-  int64_t epoll_wait(int e, void* v, int n, int t) override {
-    return plain(s_.epoll_wait(e, static_cast<epoll_event*>(v), n, t));
-  }
-
- private:
-  Stack& s_;
-};
 
 // Hands the right to run from thread to thread: 0 is the target's owner, others are pending calls.
 class Baton {
@@ -305,13 +259,8 @@ std::unique_ptr<PendingCall> LeatTarget::begin(std::function<int64_t(Calls&)> ca
   return std::make_unique<LeatPendingCall>(std::move(state));
 }
 
-// "0x70403" is a number too.
-std::string plain_number(const std::string& value) {
-  return value.starts_with("0x") ? std::to_string(std::strtoll(value.c_str(), nullptr, 16)) : value;
-}
-
 bool LeatTarget::set_sysctl(const std::string& name, const std::string& value, std::string& why) {
-  const auto r = stack_->set_sysctl(name, plain_number(value));
+  const auto r = stack_->set_sysctl(name, value);
   if (r) return true;
   why = r.error() == Errno{ENOENT} ? "leat has no sysctl " + name : "leat refuses " + name + "=" + value;
   return false;

@@ -18,12 +18,6 @@ std::string from_environment(const char* name) {
   return v == nullptr ? std::string() : std::string(v);
 }
 
-// "0x70403" is a number too.
-std::string plain_number(const std::string& value) {
-  if (value.rfind("0x", 0) != 0) return value;
-  return std::to_string(std::strtoll(value.c_str(), nullptr, 16));
-}
-
 }  // namespace
 
 Setup Setup::parse(const char* flags) {
@@ -72,7 +66,7 @@ void Settings::apply(const std::string& line) {
   const auto eq = line.find('=');
   if (eq == std::string::npos) return;
   // Unknown names and values are the script's business: it may set what only some kernels have.
-  (void)stack_.set_sysctl(line.substr(0, eq), plain_number(line.substr(eq + 1)));
+  (void)stack_.set_sysctl(line.substr(0, eq), line.substr(eq + 1));
 }
 
 void Settings::write_counters() {
