@@ -1,76 +1,20 @@
-// Fast Open, the client (RFC 7413 §4.1.3, §4.2.1): how cookies are asked for, kept and used, what is sent again when
-// data in the SYN do not get through, and when it is given up for a while.
+// Fast Open, the client (RFC 7413 §4.1.3, §4.2.1): how cookies are asked for, kept and used, and what is sent again
+// when data in the SYN do not get through.
 #include <sys/uio.h>
 
-#include "segment/harness.h"
+#include "segment/fastopen.h"
 
 namespace leat::segment {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-
-constexpr int kFastOpen = 0x20000000;  // MSG_FASTOPEN
-constexpr int kFastOpenConnect = 30, kFastOpenNoCookie = 34;
-constexpr uint8_t kSynData = 32;
-const Bytes kCookie = {0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88};
-
-struct FastOpenClientTest : SegmentTest {
-  Peer& fresh() { return new_peer(next_port_++); }
-
-  int bound_socket(const Peer& p) {
-    const int fd = socket();
-    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    const Endpoint from = host_endpoint(p.host_port);
-    EXPECT_TRUE(stack().bind(fd, from.data(), from.length()));
-    return fd;
-  }
-
-  // sendto(MSG_FASTOPEN) of the stream's first n bytes.
-  Result<size_t> open(const Peer& p, int fd, size_t n, uint32_t from = 1) {
-    const Endpoint to = peer_endpoint(p.port);
-    const std::string text = stream(from, n);
-    const auto sent = stack().sendto(fd, text.data(), n, kFastOpen | MSG_DONTWAIT, to.data(), to.length());
-    settle();
-    return sent;
-  }
-
-  Result<void> connect(const Peer& p, int fd) {
-    const Endpoint to = peer_endpoint(p.port);
-    const auto done = stack().connect(fd, to.data(), to.length());
-    settle();
-    return done;
-  }
-
-  static Seg synack(uint32_t ack, uint16_t mss = 1000) { return Seg("S.", 0, ack).mss(mss).sack_ok(); }
-
-  // The cookie is in the cache afterwards.
-  void get_cookie(const Bytes& cookie = kCookie, uint16_t mss = 1000) {
-    Peer& p = fresh();
-    const int fd = bound_socket(p);
-    EXPECT_EQ(open(p, fd, 100).error(), Errno{EINPROGRESS});
-    p.expect(Seg("S", 0).fo());
-    p.send(synack(1, mss).fo(cookie));
-    p.expect(Seg(".", 1, 1));
-    end(p, fd);
-  }
-
-  void end(Peer& p, int fd) {
-    set_linger(fd, true, 0);
-    close(fd);
-    p.drain();
-  }
-
-  uint16_t next_port_ = 6000;
-};
+struct FastOpenClientTest : FastOpenClient {};
 LEAT_BOTH_FAMILIES(FastOpenClientTest);
 
 // ---- the cookie ----
 
 TEST_P(FastOpenClientTest, TheFirstSynAsksForACookieAndTheSecondUsesIt) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 900), 900u);
-  peer.expect(Seg("S", 0, 0, 900).fo(kCookie));
+  const int fd = opened(peer, 900);
   peer.send(synack(901));
   peer.expect(Seg(".", 901, 1));
   EXPECT_EQ(state(), State::kEstablished);
@@ -188,8 +132,8 @@ TEST_P(FastOpenClientTest, ASysctlOrAnOptionSendsDataWithoutACookie) {
 TEST_P(FastOpenClientTest, WhatCannotBeDoneSaysWhy) {
   const int fd = bound_socket(peer);
   const sockaddr none{AF_UNSPEC, {}};
-  EXPECT_EQ(stack().sendto(fd, "x", 1, kFastOpen, &none, sizeof none).error(), Errno{EOPNOTSUPP});
-  EXPECT_EQ(stack().send(fd, "x", 1, kFastOpen).error(), Errno{EINVAL});
+  EXPECT_EQ(stack().sendto(fd, "x", 1, kMsgFastOpen, &none, sizeof none).error(), Errno{EOPNOTSUPP});
+  EXPECT_EQ(stack().send(fd, "x", 1, kMsgFastOpen).error(), Errno{EINVAL});
   EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen", "2"));
   EXPECT_EQ(open(peer, fd, 1).error(), Errno{EOPNOTSUPP});
   int one = 1;
@@ -223,7 +167,7 @@ TEST_P(FastOpenClientTest, SeveralPiecesGoIntoOneSyn) {
   m.msg_namelen = to.length();
   m.msg_iov = pieces;
   m.msg_iovlen = 4;
-  EXPECT_EQ(stack().sendmsg(fd, &m, kFastOpen), 700u);
+  EXPECT_EQ(stack().sendmsg(fd, &m, kMsgFastOpen), 700u);
   peer.expect(Seg("S", 0, 0, 700).fo(kCookie));
 }
 
@@ -290,9 +234,7 @@ TEST_P(FastOpenClientTest, AConnectThatWasPutOffMayBeUndone) {
 
 TEST_P(FastOpenClientTest, DataThatWereNotTakenAreSentAgainAtOnce) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 800), 800u);
-  peer.expect(Seg("S", 0, 0, 800).fo(kCookie));
+  const int fd = opened(peer, 800);
   peer.send(synack(1));
   peer.expect(Seg("P.", 1, 1, 800));
   EXPECT_EQ(counter("TcpExtTCPFastOpenActiveFail"), 1u);
@@ -306,9 +248,7 @@ TEST_P(FastOpenClientTest, DataThatWereNotTakenAreSentAgainAtOnce) {
 
 TEST_P(FastOpenClientTest, WhatWasNotTakenOfTheDataIsSentAgain) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 800), 800u);
-  peer.expect(Seg("S", 0, 0, 800).fo(kCookie));
+  const int fd = opened(peer, 800);
   peer.send(synack(301));
   peer.expect(Seg("P.", 301, 1, 500));
   EXPECT_EQ(counter("TcpExtTCPFastOpenActiveFail"), 1u);
@@ -318,9 +258,7 @@ TEST_P(FastOpenClientTest, WhatWasNotTakenOfTheDataIsSentAgain) {
 
 TEST_P(FastOpenClientTest, DataAreSentAgainInSmallerSegmentsWhenTheMssHasShrunk) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 900), 900u);
-  peer.expect(Seg("S", 0, 0, 900).fo(kCookie));
+  const int fd = opened(peer, 900);
   peer.send(synack(1, 400));
   uint32_t next = 1;
   for (const Seg& s : peer.drain()) {
@@ -348,9 +286,7 @@ TEST_P(FastOpenClientTest, ASynAckOfWhatWasNeverSentIsReset) {
 
 TEST_P(FastOpenClientTest, ALostSynIsSentAgainBareAndTheDataOnceItIsAnswered) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 800), 800u);
-  peer.expect(Seg("S", 0, 0, 800).fo(kCookie));
+  const int fd = opened(peer, 800);
   peer.expect_after(Duration::from_s(1), Seg("S", 0).no_fo());
   peer.send(synack(1));
   peer.expect(Seg("P.", 1, 1, 800));
@@ -361,9 +297,7 @@ TEST_P(FastOpenClientTest, ALostSynIsSentAgainBareAndTheDataOnceItIsAnswered) {
 
 TEST_P(FastOpenClientTest, ALateAnswerToTheFirstSynStillTakesItsData) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 800), 800u);
-  peer.expect(Seg("S", 0, 0, 800).fo(kCookie));
+  const int fd = opened(peer, 800);
   peer.expect_after(Duration::from_s(1), Seg("S", 0).no_fo());
   peer.send(synack(801));
   peer.expect(Seg(".", 801, 1));
@@ -373,9 +307,7 @@ TEST_P(FastOpenClientTest, ALateAnswerToTheFirstSynStillTakesItsData) {
 
 TEST_P(FastOpenClientTest, AResetRefuses) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
+  const int fd = opened(peer, 100);
   peer.send(Seg("R.", 0, 101));
   EXPECT_EQ(write_error(fd), ECONNREFUSED);
   EXPECT_EQ(state(), State::kClose);
@@ -397,9 +329,7 @@ TEST_P(FastOpenClientTest, SilenceEndsInATimeOut) {
 
 TEST_P(FastOpenClientTest, DataThatComeWithTheSynAckAreTaken) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
+  const int fd = opened(peer, 100);
   Seg s("S.", 0, 101, 400);
   peer.send(s.mss(1000).sack_ok());
   peer.expect(Seg(".", 101, 401));
@@ -412,9 +342,7 @@ TEST_P(FastOpenClientTest, DataThatComeWithTheSynAckAreTaken) {
 
 TEST_P(FastOpenClientTest, AFinThatComesWithTheSynAckEndsTheStream) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
+  const int fd = opened(peer, 100);
   Seg s("SF.", 0, 101, 400);
   peer.send(s.mss(1000).sack_ok());
   peer.expect_after(Duration::from_ms(200), Seg(".", 101, 402));  // perhaps the user has something to say to it
@@ -437,9 +365,7 @@ TEST_P(FastOpenClientTest, WithoutFastOpenTheyAreLeft) {
 
 TEST_P(FastOpenClientTest, CrossedSynsOpenAndTheDataFollow) {
   get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 300), 300u);
-  peer.expect(Seg("S", 0, 0, 300));
+  const int fd = opened(peer, 300);
   Seg s("S", 0, 0, 200);
   peer.send(s.mss(1000).sack_ok());
   peer.expect(Seg("S.", 0, 1).no_fo());
@@ -449,108 +375,6 @@ TEST_P(FastOpenClientTest, CrossedSynsOpenAndTheDataFollow) {
   peer.send(Seg("P.", 1, 301, 200));
   EXPECT_EQ(read(fd), stream(1, 200));
   peer.drain();
-}
-
-// ---- blackholes ----
-
-TEST_P(FastOpenClientTest, ThreeTimeOutsInARowSwitchItOffForAWhile) {
-  EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "100"));
-  get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
-  for (int i = 0; i < 2; ++i)
-    peer.expect_after(Duration::from_s(1), Seg("S", 0).no_fo());
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 0u);
-  peer.expect_after(Duration::from_s(1), Seg("S", 0).no_fo());
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 1u);
-  end(peer, fd);
-  Peer& p = fresh();
-  const int careful = bound_socket(p);
-  EXPECT_EQ(open(p, careful, 100).error(), Errno{EINPROGRESS});
-  p.expect(Seg("S", 0).no_fo());
-  end(p, careful);
-  advance(Duration::from_s(101));
-  Peer& again = fresh();
-  EXPECT_EQ(open(again, bound_socket(again), 100), 100u);
-  again.expect(Seg("S", 0, 0, 100).fo(kCookie));
-  again.send(synack(101));
-  again.expect(Seg(".", 101, 1));
-}
-
-TEST_P(FastOpenClientTest, TheSecondTimeItIsOffForTwiceAsLongUntilItWorks) {
-  EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "100"));
-  get_cookie();
-  for (int i = 0; i < 2; ++i) {
-    Peer& p = fresh();
-    const int fd = bound_socket(p);
-    ASSERT_EQ(open(p, fd, 100), 100u);
-    p.expect(Seg("S", 0, 0, 100));
-    advance(Duration::from_ms(3500));
-    p.drain();
-    end(p, fd);
-    advance(Duration::from_s(101));
-  }
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 2u);
-  const int fd = bound_socket(peer);
-  EXPECT_EQ(open(peer, fd, 100).error(), Errno{EINPROGRESS});
-  peer.expect(Seg("S", 0).no_fo());
-  end(peer, fd);
-  advance(Duration::from_s(100));
-  Peer& works = fresh();
-  const int good = bound_socket(works);
-  ASSERT_EQ(open(works, good, 100), 100u);
-  works.expect(Seg("S", 0, 0, 100));
-  works.send(synack(101));
-  works.expect(Seg(".", 101, 1));
-  works.send(Seg("P.", 1, 101, 10));
-  read(good);
-  end(works, good);
-  EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "100"));
-  EXPECT_EQ(*stack().get_sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec"), "100");
-  EXPECT_EQ(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "-1").error(), Errno{EINVAL});
-}
-
-TEST_P(FastOpenClientTest, AResetOutOfOrderBeforeAnyDataIsASignOfABlackhole) {
-  EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "100"));
-  get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
-  peer.send(synack(101));
-  peer.expect(Seg(".", 101, 1));
-  peer.send(Seg("R", 500));
-  peer.expect(Seg(".", 101, 1));  // the challenge
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 1u);
-}
-
-TEST_P(FastOpenClientTest, AFinWhoseDataNeverCameIsASignOfABlackhole) {
-  EXPECT_TRUE(sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "100"));
-  get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
-  peer.send(synack(101));
-  peer.expect(Seg(".", 101, 1));
-  peer.send(Seg("F.", 501, 101));
-  peer.drain();
-  end(peer, fd);
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 1u);
-}
-
-TEST_P(FastOpenClientTest, ByDefaultBlackholesAreNotLookedFor) {
-  EXPECT_EQ(*stack().get_sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec"), "0");
-  get_cookie();
-  const int fd = bound_socket(peer);
-  ASSERT_EQ(open(peer, fd, 100), 100u);
-  peer.expect(Seg("S", 0, 0, 100));
-  advance(Duration::from_s(5));
-  peer.drain();
-  end(peer, fd);
-  EXPECT_EQ(counter("TcpExtTCPFastOpenBlackhole"), 0u);
-  Peer& p = fresh();
-  EXPECT_EQ(open(p, bound_socket(p), 100), 100u);
-  p.expect(Seg("S", 0, 0, 100).fo(kCookie));
 }
 
 // What is left behind is looked for when the test ends.
