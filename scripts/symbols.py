@@ -41,9 +41,9 @@ EXCEPTIONS = [
     ("base", "check.cpp", "global", "what a core dump shows of a failed LEAT_CHECK; never read"),
     ("base", "rcu.cpp", "rcu", "the only file that knows liburcu"),
     ("link", "tun*.cpp", "file socket", "a host device, and netlink for the kernel's end of it"),
+    ("link", "tun_kernel_side.cpp", "clock", "waits until /proc shows the kernel's end ready"),
     ("link", "pcap*.cpp", "file", "writes the capture file that the caller named"),
     ("stack", "c_api.cpp", "randomness", "seeds a stack for who does not bring a seed"),
-    ("link", "factories.cpp", "clock file", "asks /proc whether a device's kernel end is ready"),
     ("stack", "worker*.cpp", "clock thread file socket global", "the background workers, which know their threads, are the host's side of poll(now)"),
 ]
 

@@ -17,7 +17,7 @@ class BlockSource {
  public:
   struct Region;
 
-  explicit BlockSource(size_t block_bytes);  // a power of two, at least a page
+  explicit BlockSource(size_t block_bytes);  // a power of two, at least 64 KB
   ~BlockSource();                            // what was not given back goes with it
   BlockSource(const BlockSource&) = delete;
   BlockSource& operator=(const BlockSource&) = delete;

@@ -36,7 +36,6 @@ class TimerWheel {
   bool arm(Timer& timer, Time expires);  // an armed timer is moved, and the answer is true
   bool cancel(Timer& timer);             // false when it was not armed
   void advance(Time now);                // fires all timers with expires <= now
-  bool has_armed() const { return armed() != 0; }
   // The first expiry; Time::never() when nothing is armed. It may be earlier only after the first timer of a slot with
   // more than kScan others was cancelled, until the wheel gets there.
   Time next_deadline() const;

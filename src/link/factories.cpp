@@ -1,9 +1,6 @@
 // The public ways to a link (leat/links.h): thin, so that the classes behind them stay out of the installed headers.
 #include "leat/links.h"
 
-#include <cstdio>
-#include <ctime>
-
 #include "link/impair.h"
 #include "link/memory_link.h"
 #include "link/pcap.h"
@@ -15,36 +12,6 @@ namespace {
 
 void tell(std::string* why, std::string text) {
   if (why != nullptr) *why = std::move(text);
-}
-
-// The kernel inserts the route to a new IPv6 address of its own in a work queue, a moment after it has confirmed the
-// address; what arrives before is dropped. /proc/net/ipv6_route tells when it is there.
-bool is_local6(const IpAddress& address) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string wanted;
-  for (int i = 0; i < 16; ++i) {
-    wanted += kHex[address.bytes()[i] >> 4];
-    wanted += kHex[address.bytes()[i] & 15];
-  }
-  wanted += " 80 ";  // prefix of 128
-  std::FILE* routes = std::fopen("/proc/thread-self/net/ipv6_route", "re");
-  if (routes == nullptr) return true;  // cannot be known
-  bool is_there = false;
-  for (char line[256]; !is_there && std::fgets(line, sizeof line, routes) != nullptr;) {
-    is_there = std::string_view(line).starts_with(wanted);
-  }
-  std::fclose(routes);
-  return is_there;
-}
-
-void wait_until_local(const std::vector<Cidr>& addresses) {
-  constexpr int kPatience = 1000;  // ms
-  for (const Cidr& cidr : addresses) {
-    for (int ms = 0; cidr.address.is_v6() && ms < kPatience && !is_local6(cidr.address); ++ms) {
-      const timespec pause{0, 1'000'000};
-      nanosleep(&pause, nullptr);
-    }
-  }
 }
 
 template <class Device>
@@ -87,7 +54,6 @@ Result<void> configure_device(std::string_view name, const std::vector<std::stri
   std::string error;
   auto done = configure_kernel_side(side, error);
   if (!done) tell(why, error);
-  if (done) wait_until_local(side.addresses);
   return done;
 }
 

@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
+#include <ctime>
 
 #include "base/check.h"
 
@@ -134,6 +136,36 @@ Result<void> check(int reason, std::string& error, const std::string& what) {
   return err(reason);
 }
 
+// The kernel inserts the route to a new IPv6 address of its own in a work queue, a moment after it has confirmed the
+// address; what arrives before is dropped. /proc/net/ipv6_route tells when it is there.
+bool is_local6(const IpAddress& address) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string wanted;
+  for (int i = 0; i < 16; ++i) {
+    wanted += kHex[address.bytes()[i] >> 4];
+    wanted += kHex[address.bytes()[i] & 15];
+  }
+  wanted += " 80 ";  // prefix of 128
+  std::FILE* routes = std::fopen("/proc/thread-self/net/ipv6_route", "re");
+  if (routes == nullptr) return true;  // cannot be known
+  bool is_there = false;
+  for (char line[256]; !is_there && std::fgets(line, sizeof line, routes) != nullptr;) {
+    is_there = std::string_view(line).starts_with(wanted);
+  }
+  std::fclose(routes);
+  return is_there;
+}
+
+void wait_until_local(const std::vector<Cidr>& addresses) {
+  constexpr int kPatience = 1000;  // ms
+  for (const Cidr& cidr : addresses) {
+    for (int ms = 0; cidr.address.is_v6() && ms < kPatience && !is_local6(cidr.address); ++ms) {
+      const timespec pause{0, 1'000'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+}
+
 }  // namespace
 
 Result<void> configure_kernel_side(const KernelSide& side, std::string& error) {
@@ -152,6 +184,7 @@ Result<void> configure_kernel_side(const KernelSide& side, std::string& error) {
     const std::string text = "cannot add route " + route.destination.to_string() + " to '" + side.name + "'";
     if (auto r = check(add_route(socket, index, route), error, text); !r) return r;
   }
+  if (side.up) wait_until_local(side.addresses);
   return {};
 }
 

@@ -1,6 +1,7 @@
 // Sets up the kernel's end of a TUN or TAP (or any interface): addresses, MTU, up, routes, by rtnetlink (rtnetlink(7)),
-// without the ip program. IPv6 addresses need no duplicate address detection here (nodad) and are usable at once.
-// Host code. It works on the network namespace of the calling thread and needs CAP_NET_ADMIN in it.
+// without the ip program. IPv6 addresses need no duplicate address detection here (nodad) and are usable at once: the
+// call waits (1 s at most) until the kernel has them in its tables. Host code. It works on the network namespace of the
+// calling thread and needs CAP_NET_ADMIN in it.
 #pragma once
 
 #include <string>

@@ -255,9 +255,7 @@ bool Packet::append_copy(const Packet& p) {
   if (frag_count != 0 || more != nullptr || buffer->refs.load(std::memory_order_acquire) != 1) return false;
   if (p.length > tailroom()) {
     constexpr uint32_t kEnough = 2048;
-    const uint32_t before = buffer->capacity;
     if (linear_length() > kEnough || !grow_tailroom(std::max(p.length, linear_length()))) return false;
-    truesize += buffer->capacity - before;
   }
   p.copy_out(0, put(p.length), p.length);
   return true;

@@ -121,7 +121,8 @@ struct Packet {
       uint32_t n);  // makes the first n bytes linear (headers only; copies at most those); false: too short
   void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
   bool can_add_fragment(const Buffer* b, uint32_t offset) const;
-  // Copies p's bytes behind the linear ones; a small buffer is doubled for them. False: full, or others read there.
+  // Copies p's bytes behind the linear ones; a small buffer is doubled for them, at the cost of who charged it:
+  // truesize stays. False: full, or others read there.
   bool append_copy(const Packet& p);
   void append(PacketPtr p);  // its bytes follow this packet's (the end of the chain `more`)
   // Copies n bytes from offset to out; CHECKs the range.

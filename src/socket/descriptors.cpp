@@ -183,9 +183,7 @@ Result<int> Sockets::ioctl(int fd, unsigned long request, void* argument) {
 
 // Who reads a slot of the table without a lock may stand on a dead file: they are waited for.
 void Sockets::give_memory_back() {
-  constexpr size_t kWorthIt = 1u << 20;
-  const size_t idle = files_.bytes() - files_.in_use() * sizeof(File);
-  if (idle > kWorthIt && idle > files_.bytes() / 2) files_.trim(&rcu_synchronize);
+  if (files_.is_worth_trimming()) files_.trim(&rcu_synchronize);
 }
 
 // For who looks at memory: walks all descriptors.

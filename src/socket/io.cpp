@@ -93,10 +93,6 @@ class PendingWrite {
   bool is_counted_ = false;
 };
 
-}  // namespace
-
-namespace {
-
 // What a Fast Open has sent, or why it failed.
 Result<size_t> sent_or(const Result<void>& ok, const Pieces& pieces) {
   if (!ok) return std::unexpected(ok.error());

@@ -194,8 +194,7 @@ bool Stack::Impl::pass(Time now, size_t budget, bool is_last) {
   if ((!has_more || is_last) && timing.try_lock()) {
     tcp.on_time(std::max(now, ns.now()));
     ip.on_timer();
-    tcp.end_turn();
-    sockets.give_memory_back();
+    if (tcp.end_turn()) sockets.give_memory_back();
     timing.unlock();
   }
   ip.flush();

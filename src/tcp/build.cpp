@@ -42,7 +42,6 @@ void fill_established_options(Conn& c, wire::TcpOptions& o) {
   o.sack_count = static_cast<uint8_t>(std::min(blocks, (room - 4) / 8));
   size_t n = 0;
   if (c.has_dsack) o.sacks[n++] = c.duplicate_sack;  // RFC 2883 §4: first, and once
-  c.has_dsack = false;
   for (size_t i = 0; n < o.sack_count; ++i)
     o.sacks[n++] = c.selective_acks[i];
   c.has_dsack = false;  // told once

@@ -28,10 +28,8 @@ void copy_socket(TcpSock& s, const TcpSock& l, const Request& r) {
 }
 
 void set_sequences(Conn& c, const Request& r) {
-  c.irs = r.rcv_isn;
   c.rcv_nxt = c.rcv_wup = c.copied_seq = r.rcv_isn + 1;
   c.rcv_wnd = c.rcv_ssthresh = r.rcv_wnd;
-  c.iss = r.snt_isn;
   c.snd_una = c.snd_nxt = c.snd_sml = c.snd_up = c.write_seq = c.pushed_seq = r.snt_isn + 1;
   c.snd_wl1 = r.rcv_isn;
   c.segs_in = 1;  // the SYN

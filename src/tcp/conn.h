@@ -144,8 +144,6 @@ struct Conn : cc::Sender {
   Seq snd_wl1 = 0;     // sequence of the last window update
   Seq write_seq = 0;   // tail of data held in the send buffer + 1
   Seq pushed_seq = 0;  // last pushed seq
-  Seq iss = 0;
-  Seq irs = 0;
   uint32_t snd_wnd = 0;
   uint32_t max_window = 0;        // largest window ever seen from the peer
   uint32_t rcv_wnd = 0;           // current receiver window as advertised
@@ -286,14 +284,11 @@ struct Conn : cc::Sender {
   bool orphan = false;                               // closed by its file (SOCK_DEAD); counted in Counts::orphans
   UserState user_state = UserState::kUnconnected;
   ListNode in_accept_queue;
-  uint32_t keepalive_stamp = 0;
-  uint32_t fin_deadline_ms = 0;
   Deadlines deadlines;
   Time wheel_at = Time::never();  // when the wheel timer is armed for: not later than any deadline
   bool nospace = false;           // a writer was turned away: report EPOLLOUT
   ip::Route route;                // valid while its generation is current
   bool has_route = false;
-  uint16_t ip_id = 0;
   uint32_t flow_label = 0;
   uint32_t txhash = 0;
   std::unique_ptr<std::vector<uint8_t>> saved_syn;

@@ -156,7 +156,6 @@ void init_handshake(Conn& c) {
 }
 
 void init_sequences(Conn& c) {
-  c.iss = c.write_seq;
   c.snd_una = c.snd_nxt = c.snd_sml = c.snd_up = c.write_seq;
   c.snd_wnd = 0;
   c.snd_wl1 = 0;
@@ -172,7 +171,6 @@ void init_sequences(Conn& c) {
 Result<void> send_first_syn(Conn& c, SynData* data) {
   init_handshake(c);
   init_sequences(c);
-  c.ip_id = static_cast<uint16_t>(c.tcp.ns.rng.next32());
   set_txhash(c, c.tcp.ns.rng.next32() | 1);
   return send_syn(c, data);
 }

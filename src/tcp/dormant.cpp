@@ -374,6 +374,19 @@ bool has_nothing_under_way(const Conn& c) {
          c.zerocopy_untold == c.zerocopy_next;
 }
 
+// Only with a file: what waits in an accept queue is linked there by its Conn, under the listener's lock, not ours.
+bool is_plain(const Conn& c) {
+  return c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
+         c.sk.soft_error == 0 && !c.orphan && c.sk.events != nullptr && c.saved_syn == nullptr &&
+         c.fastopen_queue == nullptr && !c.repair && !c.defer_connect;
+}
+
+bool is_calm(const Conn& c) {
+  return c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
+         c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack && c.chrono_type == 0 &&
+         c.hystart_exit == 0 && c.sk.backlog.load(std::memory_order_relaxed) == nullptr;
+}
+
 bool has_no_deadline(const Conn& c) {
   const Deadlines& d = c.deadlines;
   return d.loss_kind == LossTimer::kNone && d.delack == Time::never() && d.pacing == Time::never() &&
@@ -416,16 +429,9 @@ void DormantSlabs::trim() {
   }
 }
 
-// Only with a file: what waits in an accept queue is linked there by its Conn, under the listener's lock, not ours.
+// Asked after each segment: what is false most often while data fly comes first.
 bool may_sleep(const Conn& c) {
-  const bool is_plain = c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 &&
-                        c.sk.error == 0 && c.sk.soft_error == 0 && !c.orphan && c.sk.events != nullptr &&
-                        c.saved_syn == nullptr && c.fastopen_queue == nullptr && !c.repair && !c.defer_connect;
-  const bool is_calm = c.ca_state == CaState::kOpen && c.retransmits == 0 && c.backoff == 0 && c.probes_out == 0 &&
-                       c.undo_marker == 0 && c.tlp_high_seq == 0 && c.rx_opt.num_sacks == 0 && !c.has_dsack &&
-                       c.chrono_type == 0 && c.hystart_exit == 0 &&
-                       c.sk.backlog.load(std::memory_order_relaxed) == nullptr;
-  return is_plain && is_calm && has_nothing_under_way(c) && has_no_deadline(c);
+  return has_nothing_under_way(c) && has_no_deadline(c) && is_plain(c) && is_calm(c);
 }
 
 bool try_sleep(Conn& c) {

@@ -1,6 +1,5 @@
 // Seventh step of RFC 9293 §3.10.7.4: the segment's text goes to the receive queue, to the out-of-order queue, or is
 // refused; and sixth, the urgent pointer.
-#include "tcp/memory.h"
 #include "tcp/reassembly.h"
 
 #include <sys/epoll.h>
@@ -8,6 +7,7 @@
 #include <algorithm>
 
 #include "tcp/doors.h"
+#include "tcp/memory.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/urgent.h"
 
@@ -35,9 +35,7 @@ bool try_merge(Conn& c, const Segment& seg) {
   Packet* last = c.receive_queue.back();
   if (last == nullptr || seg.length > c.tcp.pool.uncharged_room(*last)) return false;
   RxSegment& r = rx_segment(*last);
-  const uint32_t before = last->truesize;
   if (r.end_seq != seg.seq || r.is_fin() || !c.receive_queue.merge_into_back(*seg.packet)) return false;
-  last->truesize = before;
   r.end_seq = seg.end_seq;
   r.flags |= seg.header.flags & wire::kTcpFin;
   last->received = seg.packet->received;

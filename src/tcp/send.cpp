@@ -189,11 +189,11 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
       }
       if (c.packets_out == 0 && !c.has_unsent()) slow_start_after_idle(c);
       t = make_queued_segment(c, wire::kTcpAck);
-      c.nonagle &= static_cast<uint8_t>(~kNaglePush);  // TCP_NODELAY pushed what waited then
       if (t == nullptr) {
         done.error = EAGAIN;
         break;
       }
+      c.nonagle &= static_cast<uint8_t>(~kNaglePush);  // TCP_NODELAY pushed what waited then
     }
     if (done.copied == 0) t->flags &= static_cast<uint8_t>(~wire::kTcpPsh);  // no longer the end of a write
     const size_t before_left = from.left();

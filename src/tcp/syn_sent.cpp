@@ -72,7 +72,6 @@ void use_timestamps_if_seen(Conn& c) {
 bool take_synack(Conn& c, Segment& seg) {
   const uint8_t ecn = seg.header.flags & (wire::kTcpEce | wire::kTcpCwr);
   set_ecn(c, ecn == wire::kTcpEce);  // RFC 3168 §6.1.1
-  c.irs = seg.seq;
   c.snd_wl1 = seg.seq;
   try_undo_spurious_syn(c);
   process_ack(c, seg, kFlagSlowPath);
@@ -147,7 +146,6 @@ Verdict on_segment_with_ack(Conn& c, Segment& seg, uint16_t mss_clamp) {
 Verdict on_crossed_syn(Conn& c, Segment& seg) {
   set_state(c, State::kSynRecv);
   use_timestamps_if_seen(c);
-  c.irs = seg.seq;
   c.rcv_nxt = c.rcv_wup = c.copied_seq = seg.seq + 1;
   c.snd_wnd = c.max_window = seg.header.window;
   c.snd_wl1 = seg.seq;

@@ -24,8 +24,6 @@
 
 namespace leat::tcp {
 
-struct Metrics {};
-
 namespace {
 
 constexpr uint16_t kUrgValid = 0x0100;  // in Conn::urg_data: the byte is there
@@ -284,13 +282,14 @@ void Tcp::give_memory_back() {
   if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
 }
 
-void Tcp::end_turn() {
+bool Tcp::end_turn() {
   established.grow_if_needed();
   listeners.reclaim();
   // After a burst most of the memory of what was awake is free: once a second it is looked at, and given back.
   const int64_t second = now().ns() / 1'000'000'000;
-  if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return;
+  if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return false;
   give_memory_back();
+  return true;
 }
 
 }  // namespace leat::tcp

@@ -100,13 +100,12 @@ class Tcp final : public ip::Transport {
   bool recognizes(const ip::IcmpError& e) override;
   void on_time(Time now);  // fires what is due
   Time next_deadline() const;
-  void end_turn();  // frees what died, grows tables
+  bool end_turn();  // frees what died, grows tables; true, once a second: memory that is free was given back
 
   // --- shared by the rooms of tcp ---------------------------------------------------------------------------------
   Time now() const { return ns.now(); }
   void count(Mib m, uint64_t n = 1) { ns.count(m, n); }
   void destroy_sock(TcpSock& s);  // the last reference is gone
-  void give_memory_back();        // after a burst
 
   Netns& ns;
   PacketPool& pool;
@@ -140,7 +139,9 @@ class Tcp final : public ip::Transport {
   Slab<TimeWait> time_waits;
   Slab<TimeWait6> time_waits6;
   std::unique_ptr<struct FastOpen> fastopen;  // fastopen.cpp
-  std::unique_ptr<struct Metrics> metrics;    // tcp_metrics: reserved
+
+ private:
+  void give_memory_back();  // after a burst
 };
 
 void register_sysctls(Tcp& tcp);  // sysctl.cpp: those that are words

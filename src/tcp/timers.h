@@ -9,6 +9,10 @@ namespace leat::tcp {
 void on_sock_timer(void* tcp, Timer& timer);
 void on_request_wheel_timer(void* tcp, Timer& timer);
 void on_time_wait_wheel_timer(void* tcp, Timer& timer);
+// Two kinds of the loss timer are due (retransmit_timer.cpp).
+void on_retransmit_timer(Conn& c);
+void on_persist_timer(Conn& c);
+
 void arm_loss_timer(Conn& c, LossTimer kind, Duration after);  // inet_csk_reset_xmit_timer; capped at rto_max
 void disarm_loss_timer(Conn& c);
 void arm_delack(Conn& c, Duration after);
