@@ -4,7 +4,8 @@
 //
 // LT items go back to the end of the list after they were reported, ET ones do not; ONESHOT ones lose their events.
 // Removed items that stand in the ready list leave it when they are met there, or in a sweep when they are many.
-// Items live in a slab of the instance: memory goes back when many have left, and whose an item is need not stand in each.
+// Items live in a slab of the instance: memory goes back when many have left, and whose an item is need not stand in
+// each.
 #pragma once
 
 #include <span>
