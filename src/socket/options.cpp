@@ -50,11 +50,20 @@ const OptionRow* row_of(const OptionCall& c) {
   }
 }
 
-// IPPROTO_IP takes a byte for an int; the others want all four.
+// A level that is no level of the socket: IPv4's get says so in a way of its own.
+int no_such_level(const OptionCall& c) {
+  const bool has_level =
+      c.level == SOL_SOCKET || c.level == IPPROTO_IP || c.level == (c.is_tcp() ? IPPROTO_TCP : IPPROTO_UDP);
+  return !has_level && c.sock.family == Family::kIpv4 ? EOPNOTSUPP : ENOPROTOOPT;
+}
+
+// IPPROTO_IP takes a byte for an int, and two options of IPv6 nothing for zero; the others want all four.
 Result<int> read_int(const OptionCall& c) {
   if (c.value.size() >= sizeof(int)) return read_option<int>(c);
+  if (c.level == IPPROTO_IPV6 && (c.name == IPV6_DONTFRAG || c.name == kAutoFlowLabel)) return 0;
   if (c.level != IPPROTO_IP) return err(EINVAL);
-  return c.value.empty() ? 0 : int{c.value[0]};
+  if (c.value.empty()) return c.name == IP_FREEBIND || c.name == IP_TRANSPARENT ? Result<int>(err(EINVAL)) : 0;
+  return int{c.value[0]};
 }
 
 // IPPROTO_IP gives a byte to who has room for less than an int.
@@ -103,6 +112,8 @@ Result<void> Sockets::setsockopt(int fd, int level, int name, const void* value,
   const ByteView bytes(static_cast<const uint8_t*>(value), length);
   if (level == IPPROTO_TCP && f->kind == FileKind::kTcp) return tcp_.set_option(f->tcp(), name, bytes);
   OptionCall c{*this, *f, f->sock(), level, name, bytes, {}};
+  const bool wants_int = level == SOL_SOCKET ? name != SO_BINDTODEVICE : level == IPPROTO_UDP && !c.is_tcp();
+  if (wants_int && length < sizeof(int)) return err(EINVAL);  // even for what there is not
   const OptionRow* row = row_of(c);
   if (row == nullptr) return err(ENOPROTOOPT);
   const auto done = set_by_row(c, *row);
@@ -119,7 +130,7 @@ Result<void> Sockets::getsockopt(int fd, int level, int name, void* value, sockl
   if (static_cast<int>(*length) < 0) return err(EINVAL);
   if (value == nullptr && *length != 0) return err(EFAULT);
   OptionCall c{*this, *f, f->sock(), level, name, {}, {static_cast<uint8_t*>(value), *length}};
-  Result<size_t> written = err(ENOPROTOOPT);
+  Result<size_t> written = err(no_such_level(c));
   if (level == IPPROTO_TCP && f->kind == FileKind::kTcp) {
     written = tcp_.get_option(f->tcp(), name, c.out);
   } else if (const OptionRow* row = row_of(c)) {

@@ -13,6 +13,8 @@
 namespace leat::socket {
 
 // One getsockopt or setsockopt under way. The socket's lock is held while a row's function runs.
+inline constexpr int kAutoFlowLabel = 70;  // IPV6_AUTOFLOWLABEL
+
 struct OptionCall {
   Sockets& sockets;
   File& file;

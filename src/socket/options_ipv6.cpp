@@ -12,8 +12,8 @@ using T = OptionType;
 using O = inet::SockOptions;
 
 // Numbers that the libc's headers lack.
-constexpr int kAutoFlowLabel = 70, kMinHopCount = 73, kRecvOrigDstAddr = 74, kTransparent = 75, kFreebind = 78,
-              kMulticastAll = 29, kFlowInfoSend = 33, kAddrPreferences = 72, kOriginalDst = 80;
+constexpr int kMinHopCount = 73, kRecvOrigDstAddr = 74, kTransparent = 75, kFreebind = 78, kMulticastAll = 29,
+              kFlowInfoSend = 33, kAddrPreferences = 72, kOriginalDst = 80;
 
 Result<int> get_v6only(OptionCall& c) {
   return int{c.sock.v6only};

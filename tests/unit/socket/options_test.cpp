@@ -2,6 +2,7 @@
 #include "socket/options.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <set>
 
@@ -63,6 +64,36 @@ TEST(OptionTable, IntegersReadBackWhatWasSet) {
       }
     }
   }
+}
+
+// What a kernel says to the same calls.
+TEST(OptionLevels, ShortValuesAndStrangeLevelsFailAsOnLinux) {
+  Host h;
+  const int tcp = h.sockets.socket(AF_INET, SOCK_STREAM, 0).value();
+  const int udp6 = h.sockets.socket(AF_INET6, SOCK_DGRAM, 0).value();
+  const auto set = [&](int fd, int level, int name, int value, socklen_t n = 4) {
+    return code(h.sockets.setsockopt(fd, level, name, &value, n));
+  };
+  const auto get = [&](int fd, int level, int name) {
+    int value = 0;
+    socklen_t n = sizeof value;
+    const auto r = h.sockets.getsockopt(fd, level, name, &value, &n);
+    return r ? value : -code(r);
+  };
+  EXPECT_EQ(set(tcp, SOL_SOCKET, SO_TYPE, 1, 3), EINVAL);
+  EXPECT_EQ(set(tcp, SOL_SOCKET, 120, 1, 0), EINVAL);  // there is no such option
+  EXPECT_EQ(set(tcp, SOL_SOCKET, 120, 1), ENOPROTOOPT);
+  EXPECT_EQ(set(udp6, IPPROTO_UDP, 120, 1, 3), EINVAL);
+  EXPECT_EQ(set(tcp, IPPROTO_IP, IP_FREEBIND, 1, 0), EINVAL);
+  EXPECT_EQ(set(tcp, IPPROTO_IP, IP_TOS, 1, 0), 0);
+  EXPECT_EQ(set(udp6, IPPROTO_IPV6, IPV6_DONTFRAG, 1, 1), 0);
+  EXPECT_EQ(get(udp6, IPPROTO_IPV6, IPV6_DONTFRAG), 0);
+  EXPECT_EQ(get(tcp, IPPROTO_UDP, 1), -EOPNOTSUPP);
+  EXPECT_EQ(get(udp6, IPPROTO_TCP, 1), -ENOPROTOOPT);
+  EXPECT_EQ(set(tcp, SOL_SOCKET, SO_PRIORITY, 70000), 0);
+  EXPECT_EQ(get(tcp, SOL_SOCKET, SO_PRIORITY), 70000);
+  EXPECT_EQ(set(tcp, SOL_SOCKET, SO_BINDTOIFINDEX, 99), 0);  // it may come
+  EXPECT_EQ(get(tcp, SOL_SOCKET, SO_BINDTOIFINDEX), 99);
 }
 
 }  // namespace
