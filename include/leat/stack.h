@@ -51,6 +51,7 @@ struct StackConfig {
   uint32_t ehash_entries = 65536;  // buckets of the table of connections, which grows by itself
   uint32_t max_files = 1048576;    // RLIMIT_NOFILE of this Stack, soft and hard: EMFILE. EPERM: above fs.nr_open
   bool privileged = true;          // may what CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE allow
+  Duration epoch;                  // what CLOCK_REALTIME shows when poll()'s `now` is zero: for SO_TIMESTAMP's like
   bool with_loopback = true;       // an interface "lo", ifindex 1, with 127.0.0.1/8 and ::1/128
 };
 

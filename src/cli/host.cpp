@@ -78,7 +78,7 @@ Host::Host(const CommonOptions& o) {
   if (o.addresses.empty()) throw usage("which address? give --address CIDR, as in --address 10.9.0.2/24");
   device_ = o.tun.empty() ? o.tap : o.tun;
   std::unique_ptr<Link> link = open_link(o);
-  auto stack = Stack::create({.seed = random_seed()});
+  auto stack = Stack::create({.seed = random_seed(), .epoch = Duration::from_ns(since_1970_at_zero())});
   if (!stack) throw failed("cannot make a stack: " + reason(stack.error()));
   stack_ = std::move(*stack);
   const auto ifindex = stack_->add_link(device_, std::move(link));

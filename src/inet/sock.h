@@ -116,6 +116,13 @@ class SockEvents {
   ~SockEvents() = default;
 };
 
+// SO_TIMESTAMPING's flags (SOF_TIMESTAMPING_*).
+inline constexpr uint32_t kStampTxSoftware = 1 << 1, kStampRxSoftware = 1 << 3, kStampSoftware = 1 << 4,
+                          kStampOptId = 1 << 7, kStampTxSched = 1 << 8, kStampTxAck = 1 << 9, kStampOptTsOnly = 1 << 11,
+                          kStampOptIdTcp = 1 << 16, kStampOptRxFilter = 1 << 17;
+inline constexpr uint32_t kStampTx = kStampTxSoftware | kStampTxSched | kStampTxAck;
+enum class StampUnit : uint8_t { kNone, kMicroseconds, kNanoseconds };  // SO_TIMESTAMP, SO_TIMESTAMPNS
+
 // Options that hardly any connection changes. One block is shared by all that have the same values (accepted
 // connections share their listener's), and copied by the first who changes one: see Sock::own_options().
 struct SockOptions {
@@ -124,14 +131,20 @@ struct SockOptions {
   uint8_t ttl = 0;  // 0: the namespace's default
   uint8_t min_ttl = 0;
   uint8_t pmtu_discover = 1;  // IP_PMTUDISC_WANT
-  uint8_t priority = 0;
   bool freebind = false;
   bool transparent = false;
   bool bind_address_no_port = false;
   bool recv_error = false;  // IP_RECVERR
   bool broadcast = false;
+  uint32_t timestamping = 0;                   // kStamp*
+  StampUnit receive_stamp = StampUnit::kNone;  // what a message brings with it
+  bool stamps_are_new = false;                 // SO_TIMESTAMP_NEW and its like: control messages have their numbers
+  bool wants_receive_stamps() const {
+    return receive_stamp != StampUnit::kNone || (timestamping & kStampSoftware) != 0;
+  }
   bool auto_flow_label = true;
   uint32_t mark = 0;
+  uint32_t priority = 0;        // SO_PRIORITY, any int
   uint16_t local_port_low = 0;  // IP_LOCAL_PORT_RANGE
   uint16_t local_port_high = 0;
   Duration receive_timeout = Duration::infinite();

@@ -86,7 +86,7 @@ struct Packet {
   uint16_t transport_offset = 0;
   uint16_t ifindex = 0;  // interface it came in by
   uint32_t mark = 0;     // SO_MARK
-  uint8_t priority = 0;
+  uint32_t priority = 0;
   bool is_loopback = false;  // came over the loopback interface
   uint16_t frag_count = 0;
   Fragment frags[kMaxFragments];

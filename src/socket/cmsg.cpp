@@ -1,6 +1,7 @@
 #include "socket/cmsg.h"
 
 #include <netinet/in.h>
+#include <sys/time.h>
 
 #include <linux/errqueue.h>
 
@@ -12,6 +13,7 @@
 namespace leat::socket {
 namespace {
 
+constexpr int kTimestampNew = 63, kTimestampnsNew = 64, kTimestampingNew = 65;  // newer than some libc's headers
 constexpr int kOrigDst = 20, kOrigDst6 = 74;  // IP_ORIGDSTADDR, IPV6_ORIGDSTADDR: not in every libc's headers
 
 template <class T>
@@ -181,38 +183,72 @@ void put_datagram_control(ControlWriter& out, const inet::Sock& s, uint32_t flag
   if (info.dst.is_v4()) put_ipv4_control(out, s, flags, info);
 }
 
+namespace {
+
+struct ExtendedError {
+  sock_extended_err ee{};
+  sockaddr_in6 offender{};  // zero: nobody
+};
+
+void put_extended_error(ControlWriter& out, const inet::Sock& s, const ExtendedError& e) {
+  const bool v6 = s.family == Family::kIpv6;
+  const size_t size = sizeof e.ee + (v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+  out.put(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &e, size);
+}
+
+timespec wall_time(Time at, Duration epoch) {
+  const int64_t ns = (at + epoch).ns();
+  return {ns / 1'000'000'000, ns % 1'000'000'000};
+}
+
+}  // namespace
+
+void put_stamp_control(ControlWriter& out, const inet::SockOptions& o, Time at, Duration epoch, bool is_error) {
+  const timespec t = wall_time(at, epoch);
+  if (o.receive_stamp == inet::StampUnit::kNanoseconds) {
+    out.put_value(SOL_SOCKET, o.stamps_are_new ? kTimestampnsNew : SO_TIMESTAMPNS, t);
+  } else if (o.receive_stamp == inet::StampUnit::kMicroseconds) {
+    out.put_value(SOL_SOCKET, o.stamps_are_new ? kTimestampNew : SO_TIMESTAMP, timeval{t.tv_sec, t.tv_nsec / 1000});
+  }
+  const bool is_wanted =
+      is_error || (o.timestamping & inet::kStampRxSoftware) != 0 || (o.timestamping & inet::kStampOptRxFilter) == 0;
+  if ((o.timestamping & inet::kStampSoftware) == 0 || !is_wanted) return;
+  const timespec stamps[3] = {t, {}, {}};  // software, unused, hardware
+  out.put_value(SOL_SOCKET, o.stamps_are_new ? kTimestampingNew : SO_TIMESTAMPING, stamps);
+}
+
+void put_stamp_kind_control(ControlWriter& out, const inet::Sock& s, uint32_t kind, uint32_t key) {
+  ExtendedError block;
+  block.ee.ee_errno = ENOMSG;
+  block.ee.ee_origin = SO_EE_ORIGIN_TIMESTAMPING;
+  block.ee.ee_info = kind;
+  block.ee.ee_data = key;
+  put_extended_error(out, s, block);
+}
+
 void put_zerocopy_control(ControlWriter& out, const inet::Sock& s, uint32_t first, uint32_t last) {
-  struct {
-    sock_extended_err ee{};
-    sockaddr_in6 offender{};  // nobody
-  } block;
+  ExtendedError block;
   block.ee.ee_origin = SO_EE_ORIGIN_ZEROCOPY;
   block.ee.ee_code = SO_EE_CODE_ZEROCOPY_COPIED;
   block.ee.ee_info = first;
   block.ee.ee_data = last;
-  const bool v6 = s.family == Family::kIpv6;
-  const size_t size = sizeof block.ee + (v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
-  out.put(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &block, size);
+  put_extended_error(out, s, block);
 }
 
 void put_error_control(ControlWriter& out, const inet::Sock& s, const udp::Datagram& d) {
-  struct {
-    sock_extended_err ee{};
-    sockaddr_in6 offender{};
-  } block;
+  ExtendedError block;
   block.ee.ee_errno = d.error;
   block.ee.ee_origin = d.origin;
   block.ee.ee_type = d.type;
   block.ee.ee_code = d.code;
   block.ee.ee_info = d.error_info;
-  const bool v6 = s.family == Family::kIpv6;
-  if (d.origin != SO_EE_ORIGIN_LOCAL) {
+  block.ee.ee_data = d.error_data;
+  if (d.origin != SO_EE_ORIGIN_LOCAL && !d.is_stamp()) {
     sockaddr_storage a{};
     const socklen_t n = make_sockaddr({d.offender, 0, 0, false}, s.family, a);
     std::memcpy(&block.offender, &a, n);
   }
-  const size_t size = sizeof block.ee + (v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
-  out.put(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &block, size);
+  put_extended_error(out, s, block);
 }
 
 }  // namespace leat::socket

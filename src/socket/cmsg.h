@@ -37,6 +37,11 @@ class ControlWriter {
 Result<void> parse_datagram_control(const msghdr& m, const inet::Sock& s, udp::SendTo& to);
 Result<void> check_stream_control(const msghdr& m);
 void put_datagram_control(ControlWriter& out, const inet::Sock& s, uint32_t flags, const udp::Received& what);
+// When a message came, or, from the error queue, when it left: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING.
+// epoch: what the wall clock shows when the stack's is at zero.
+void put_stamp_control(ControlWriter& out, const inet::SockOptions& o, Time at, Duration epoch, bool is_error);
+// sock_extended_err of a time stamp: SCM_TSTAMP_* and OPT_ID's key.
+void put_stamp_kind_control(ControlWriter& out, const inet::Sock& s, uint32_t kind, uint32_t key);
 // What MSG_ZEROCOPY's sends `first` to `last` have come to: their bytes were copied.
 void put_zerocopy_control(ControlWriter& out, const inet::Sock& s, uint32_t first, uint32_t last);
 void put_error_control(ControlWriter& out, const inet::Sock& s, const udp::Datagram& d);

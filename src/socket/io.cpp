@@ -212,12 +212,26 @@ Result<size_t> Sockets::recvmsg(int fd, msghdr& m, int flags) {
   return received;
 }
 
-// The error queue of a stream: what MSG_ZEROCOPY's sends have come to.
+// The socket's SOF_TIMESTAMPING_* flags.
+uint32_t Sockets::put_stamp(File& f, ControlWriter& control, Time at, bool is_error) {
+  return with_options(f, [&](const inet::SockOptions& o) {
+    put_stamp_control(control, o, at, epoch_, is_error);
+    return o.timestamping;
+  });
+}
+
+// The error queue of a stream: what MSG_ZEROCOPY's sends have come to, and when bytes left and were acknowledged. The
+// packet that Linux gives back with a time stamp is not: it is cut off (docs/COMPLIANCE.md).
 Result<size_t> Sockets::receive_stream_error(File& f, msghdr& m) {
-  const auto range = tcp_.take_zerocopy(f.tcp());
-  if (!range) return std::unexpected(range.error());
   ControlWriter control(m);
-  put_zerocopy_control(control, f.sock(), range->first, range->last);
+  if (const auto range = tcp_.take_zerocopy(f.tcp())) {
+    put_zerocopy_control(control, f.sock(), range->first, range->last);
+  } else {
+    const auto stamp = tcp_.take_stamp(f.tcp());
+    if (!stamp) return std::unexpected(stamp.error());
+    if ((put_stamp(f, control, stamp->at, true) & inet::kStampOptTsOnly) == 0) m.msg_flags |= MSG_TRUNC;
+    put_stamp_kind_control(control, f.sock(), static_cast<uint32_t>(stamp->kind), stamp->key);
+  }
   m.msg_flags |= MSG_ERRQUEUE | control.finish();
   m.msg_namelen = 0;
   return size_t{0};
@@ -257,6 +271,7 @@ Result<size_t> Sockets::receive_stream(File& f, msghdr& m, int flags) {
   m.msg_namelen = 0;
   if (info.is_oob) m.msg_flags |= MSG_OOB;
   ControlWriter control(m);
+  if (info.received != Time()) put_stamp(f, control, info.received, false);
   if (info.has_inq) control.put_value(IPPROTO_TCP, kTcpCmInq, static_cast<int>(info.inq));
   m.msg_flags |= control.finish();
   return got;
@@ -277,7 +292,8 @@ Result<size_t> Sockets::receive_datagram(File& f, msghdr& m, int flags) {
   if (!got) return got;
   m.msg_flags |= what.flags;
   const udp::Datagram& d = what.datagram;
-  if (m.msg_name != nullptr) {
+  if (d.is_stamp()) m.msg_namelen = 0;
+  if (m.msg_name != nullptr && !d.is_stamp()) {
     const IpAddress& shown = wants_error ? d.info.dst : d.info.src;
     sockaddr_storage a{};
     const uint32_t scope = shown.is_v6() && shown.is_link_local() ? d.info.ifindex : 0u;
@@ -286,6 +302,7 @@ Result<size_t> Sockets::receive_datagram(File& f, msghdr& m, int flags) {
     m.msg_namelen = whole;
   }
   ControlWriter control(m);
+  if (what.at != Time()) put_stamp(f, control, what.at, wants_error);
   if (wants_error) put_error_control(control, s, d);
   if (what.receive_flags != 0 && !wants_error) put_datagram_control(control, s, what.receive_flags, what);
   m.msg_flags |= control.finish();

@@ -189,18 +189,18 @@ Result<void> set_pacing_rate(OptionCall& c) {
   return {};
 }
 
-Result<void> bind_device(OptionCall& c, const ip::Netif* n) {
+Result<void> bind_device(OptionCall& c, uint16_t ifindex) {
   if (c.sock.bound_ifindex != 0 && !c.is_privileged()) return err(EPERM);
-  c.sock.bound_ifindex = n == nullptr ? uint16_t{0} : n->ifindex();
+  c.sock.bound_ifindex = ifindex;
   return {};
 }
 Result<void> set_device(OptionCall& c) {
   const size_t n = std::min<size_t>(c.value.size(), IFNAMSIZ - 1);
   const std::string name(reinterpret_cast<const char*>(c.value.data()),
                          strnlen(reinterpret_cast<const char*>(c.value.data()), n));
-  if (name.empty()) return bind_device(c, nullptr);
+  if (name.empty()) return bind_device(c, 0);
   const ip::Netif* device = c.ip().interface(name);
-  return device == nullptr ? err(ENODEV) : bind_device(c, device);
+  return device == nullptr ? err(ENODEV) : bind_device(c, device->ifindex());
 }
 Result<size_t> get_device(OptionCall& c) {
   const ip::Netif* n = c.ip().interface(c.sock.bound_ifindex);
@@ -215,8 +215,8 @@ Result<int> get_ifindex(OptionCall& c) {
 }
 Result<void> set_ifindex(OptionCall& c, int v) {
   if (v < 0) return err(EINVAL);
-  const ip::Netif* n = v > UINT16_MAX ? nullptr : c.ip().interface(static_cast<uint16_t>(v));
-  return v != 0 && n == nullptr ? err(ENODEV) : bind_device(c, v == 0 ? nullptr : n);
+  if (v > UINT16_MAX) return err(ENODEV);
+  return bind_device(c, static_cast<uint16_t>(v));  // it need not be there yet
 }
 
 Result<size_t> get_cookie(OptionCall& c) {
@@ -249,6 +249,53 @@ Result<void> set_zerocopy(OptionCall& c, int v) {
   return set_member<&O::zerocopy>(c, v);
 }
 
+// --- time stamps ----------------------------------------------------------------------------------------------------
+
+constexpr int kTimestampNew = 63, kTimestampnsNew = 64, kTimestampingNew = 65;
+// What is not built (docs/COMPLIANCE.md), or does not exist: OPT_CMSG, OPT_STATS, OPT_PKTINFO, BIND_PHC, TX_COMPLETION.
+constexpr uint32_t kBindPhc = 1 << 15;
+constexpr uint32_t kStampFlags = 0x7ffff & ~(kBindPhc | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 18);
+
+template <inet::StampUnit Unit, bool IsNew>
+Result<int> get_receive_stamp(OptionCall& c) {
+  return c.options().receive_stamp == Unit && c.options().stamps_are_new == IsNew ? 1 : 0;
+}
+template <inet::StampUnit Unit, bool IsNew>
+Result<void> set_receive_stamp(OptionCall& c, int v) {
+  const auto o = c.own();
+  if (!o) return std::unexpected(o.error());
+  (*o)->receive_stamp = v != 0 ? Unit : inet::StampUnit::kNone;
+  (*o)->stamps_are_new = v != 0 && IsNew;
+  return {};
+}
+
+Result<size_t> get_timestamping(OptionCall& c) {
+  struct {
+    uint32_t flags, phc;
+  } value{c.options().timestamping, 0};
+  if (c.name == kTimestampingNew && !c.options().stamps_are_new) value.flags = 0;
+  return write_option(c, value);
+}
+Result<void> set_timestamping(OptionCall& c) {
+  const auto flags = read_option<uint32_t>(c);
+  if (!flags) return std::unexpected(flags.error());
+  if ((*flags & ~kStampFlags) != 0) return err((*flags & kBindPhc) != 0 ? EOPNOTSUPP : EINVAL);
+  if ((*flags & inet::kStampOptIdTcp) != 0 && (*flags & inet::kStampOptId) == 0) return err(EINVAL);
+  const uint32_t old = c.options().timestamping;
+  if (c.is_tcp()) {
+    if (auto ok = c.tcp().set_timestamping(c.file.tcp(), old, *flags); !ok) return ok;
+  } else if ((*flags & inet::kStampOptId) != 0 && (old & inet::kStampOptId) == 0) {
+    c.file.udp().stamp_key = 0;
+  }
+  const auto o = c.own();
+  if (!o) return std::unexpected(o.error());
+  (*o)->timestamping = *flags;
+  (*o)->stamps_are_new = c.name == kTimestampingNew;
+  return {};
+}
+
+constexpr auto kMicroseconds = inet::StampUnit::kMicroseconds, kNanoseconds = inet::StampUnit::kNanoseconds;
+
 constexpr OptionRow kRows[] = {
     {SOL_SOCKET, SO_DEBUG, "SO_DEBUG", T::kInt},
     {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", T::kBool, kWorks, 0, get_reuse_address, set_reuse_address},
@@ -280,13 +327,22 @@ constexpr OptionRow kRows[] = {
     {SOL_SOCKET, SO_BINDTODEVICE, "SO_BINDTODEVICE", T::kBytes, kWorks, 0, nullptr, nullptr, get_device, set_device},
     {SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", T::kBytes},
     {SOL_SOCKET, SO_DETACH_FILTER, "SO_DETACH_FILTER", T::kNone},
-    {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", T::kInt},
+    {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", T::kBool, kWorks, 0, get_receive_stamp<kMicroseconds, false>,
+     set_receive_stamp<kMicroseconds, false>},
+    {SOL_SOCKET, kTimestampNew, "SO_TIMESTAMP_NEW", T::kBool, kWorks, 0, get_receive_stamp<kMicroseconds, true>,
+     set_receive_stamp<kMicroseconds, true>},
     {SOL_SOCKET, SO_ACCEPTCONN, "SO_ACCEPTCONN", T::kInt, kReadOnly, 0, get_acceptconn},
     {SOL_SOCKET, SO_SNDBUFFORCE, "SO_SNDBUFFORCE", T::kInt, kWorks, 0, nullptr, set_sndbuf_force},
     {SOL_SOCKET, SO_RCVBUFFORCE, "SO_RCVBUFFORCE", T::kInt, kWorks, 0, nullptr, set_rcvbuf_force},
-    {SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", T::kInt},
+    {SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", T::kBool, kWorks, 0, get_receive_stamp<kNanoseconds, false>,
+     set_receive_stamp<kNanoseconds, false>},
+    {SOL_SOCKET, kTimestampnsNew, "SO_TIMESTAMPNS_NEW", T::kBool, kWorks, 0, get_receive_stamp<kNanoseconds, true>,
+     set_receive_stamp<kNanoseconds, true>},
     {SOL_SOCKET, SO_MARK, "SO_MARK", T::kInt, kWorks, 0, get_member<&O::mark>, set_mark},
-    {SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", T::kInt},
+    {SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", T::kBytes, kWorks, 0, nullptr, nullptr, get_timestamping,
+     set_timestamping},
+    {SOL_SOCKET, kTimestampingNew, "SO_TIMESTAMPING_NEW", T::kBytes, kWorks, 0, nullptr, nullptr, get_timestamping,
+     set_timestamping},
     {SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", T::kInt, kReadOnly, 0, get_protocol},
     {SOL_SOCKET, SO_DOMAIN, "SO_DOMAIN", T::kInt, kReadOnly, 0, get_domain},
     {SOL_SOCKET, SO_RXQ_OVFL, "SO_RXQ_OVFL", T::kInt},

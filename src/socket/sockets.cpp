@@ -35,6 +35,7 @@ Sockets::Sockets(Netns& ns, ip::Ip& ip, tcp::Tcp& tcp, udp::Udp& udp, const Conf
       tcp_(tcp),
       udp_(udp),
       config_(config),
+      epoch_(config.epoch),
       soft_limit_(config.max_files),
       hard_limit_(config.max_files),
       files_("file") {

@@ -29,9 +29,13 @@ class Sockets {
   struct Config {
     uint32_t max_files = 1048576;
     bool privileged = true;
+    Duration epoch;  // see StackConfig
   };
   Sockets(Netns& ns, ip::Ip& ip, tcp::Tcp& tcp, udp::Udp& udp, const Config& config);
   ~Sockets();  // closes all, without waiting
+  // Before the first call: who runs the Stack knows the wall clock.
+  void set_epoch(Duration epoch) { epoch_ = epoch; }
+  Duration epoch() const { return epoch_; }
   void set_runner(Runner* r) { runner_.store(r, std::memory_order_release); }
   Runner* runner() const { return runner_.load(std::memory_order_acquire); }
 
@@ -148,6 +152,7 @@ class Sockets {
   Result<size_t> send_datagram(File& f, const msghdr& m, int flags);
   Result<size_t> receive_stream(File& f, msghdr& m, int flags);
   Result<size_t> receive_stream_error(File& f, msghdr& m);
+  uint32_t put_stamp(File& f, class ControlWriter& control, Time at, bool is_error);
   Result<size_t> receive_datagram(File& f, msghdr& m, int flags);
   Result<int> interface_ioctl(unsigned long request, void* argument);
   Result<int> dup_to(int from, int to, bool close_on_exec);
@@ -158,6 +163,7 @@ class Sockets {
   tcp::Tcp& tcp_;
   udp::Udp& udp_;
   const Config config_;
+  Duration epoch_;
   std::atomic<Runner*> runner_{nullptr};
   FdTable fds_;
   std::atomic<uint32_t> soft_limit_, hard_limit_;

@@ -15,7 +15,7 @@ Stack::Impl::Impl(const StackConfig& config)
       ip(ns, pool),
       tcp(ns, pool, ip, tcp::Tcp::Config{config.ehash_entries}),
       udp(ns, pool, ip),
-      sockets(ns, ip, tcp, udp, socket::Sockets::Config{config.max_files, config.privileged}) {}
+      sockets(ns, ip, tcp, udp, socket::Sockets::Config{config.max_files, config.privileged, config.epoch}) {}
 
 Stack::Stack(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stack::~Stack() = default;

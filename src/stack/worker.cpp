@@ -41,6 +41,12 @@ Time monotonic_now() {
   return Time::from_ns(t.tv_sec * 1'000'000'000 + t.tv_nsec);
 }
 
+Duration epoch_now() {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  return Time::from_ns(t.tv_sec * 1'000'000'000 + t.tv_nsec) - monotonic_now();
+}
+
 long futex(std::atomic<uint32_t>& word, int op, uint32_t value, const timespec* until) {
   return syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), op | FUTEX_PRIVATE_FLAG, value, until, nullptr,
                  FUTEX_BITSET_MATCH_ANY);
@@ -136,6 +142,7 @@ Result<void> Worker::Impl::start() {
   }
   is_stopping = false;
   sync_fds();
+  if (stack.impl().sockets.epoch() == Duration()) stack.impl().sockets.set_epoch(epoch_now());
   stack.set_runner(this);
   if (const int error = pthread_create(&thread, nullptr, run_thread, this); error != 0) {
     stack.set_runner(nullptr);

@@ -15,6 +15,7 @@ bool may_update_window(const Conn& c, Seq ack, Seq seq, uint32_t nwin) {
 void advance_snd_una(Conn& c, Seq ack) {
   c.bytes_acked += ack - c.snd_una;
   c.snd_una = ack;
+  if (c.stamping != nullptr) stamp_acked(c);
 }
 
 void slow_start_after_idle_check(Conn& c) {

@@ -197,6 +197,7 @@ int transmit_segment(Conn& c, TxSegment& t, bool keep) {
   if (length != 0) on_data_sent(c, t.segs, length);
   if (after(t.end_seq, c.snd_nxt) || t.seq == t.end_seq) c.tcp.count(Mib::TcpOutSegs, t.segs);
   c.segs_out += t.segs;
+  if (c.stamping != nullptr) stamp_sent(c, t);
   auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn));
   if (!sent) {
     if (to_int(sent.error()) == ENOBUFS) enter_cwr(c);  // the interface's queue is full: congestion right here

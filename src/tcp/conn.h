@@ -28,6 +28,7 @@
 #include "tcp/effects.h"
 #include "tcp/segment.h"
 #include "tcp/state.h"
+#include "tcp/timestamping.h"
 
 namespace leat::tcp {
 
@@ -145,16 +146,16 @@ struct Conn : cc::Sender {
   Seq write_seq = 0;   // tail of data held in the send buffer + 1
   Seq pushed_seq = 0;  // last pushed seq
   uint32_t snd_wnd = 0;
-  uint32_t max_window = 0;        // largest window ever seen from the peer
-  uint32_t rcv_wnd = 0;           // current receiver window as advertised
-  uint32_t window_clamp = 0;      // maximal window to advertise
-  uint32_t rcv_ssthresh = 0;      // current window clamp
-  uint32_t advmss = kMssDefault;  // MSS that we advertise
-  uint32_t pmtu_cookie = 0;       // last PMTU that sync_mss saw
-  uint32_t packed_clamp = 0;      // dormant.cpp's scratch for rx_opt.mss_clamp
-  uint16_t tcp_header_len = 20;   // with the timestamp option when in use
-  bool may_predict = false;       // header prediction is on (Linux's pred_flags)
-  uint8_t scaling_ratio = 128;    // payload share of truesize, /256
+  uint32_t max_window = 0;       // largest window ever seen from the peer
+  uint32_t rcv_wnd = 0;          // current receiver window as advertised
+  uint32_t window_clamp = 0;     // maximal window to advertise
+  uint32_t rcv_ssthresh = 0;     // current window clamp
+  uint32_t advmss = 0;           // MSS that we advertise
+  uint32_t pmtu_cookie = 0;      // last PMTU that sync_mss saw
+  uint32_t packed_clamp = 0;     // dormant.cpp's scratch for rx_opt.mss_clamp
+  uint16_t tcp_header_len = 20;  // with the timestamp option when in use
+  bool may_predict = false;      // header prediction is on (Linux's pred_flags)
+  uint8_t scaling_ratio = 128;   // payload share of truesize, /256
   bool is_mtu_probing = false;
 
   // --- receive ----------------------------------------------------------------------------------------------------
@@ -292,6 +293,7 @@ struct Conn : cc::Sender {
   uint32_t flow_label = 0;
   uint32_t txhash = 0;
   std::unique_ptr<std::vector<uint8_t>> saved_syn;
+  std::unique_ptr<Stamping> stamping;  // once SO_TIMESTAMPING has asked for it
 
   // --- small questions --------------------------------------------------------------------------------------------
   State state() const { return sk.get_state(); }

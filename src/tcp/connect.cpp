@@ -334,6 +334,7 @@ void renew(Conn& c) {
   const bool repair = c.repair;
   const uint32_t events = c.effects.events;
   const uint8_t write_pending = c.write_pending;
+  std::unique_ptr<Stamping> stamping = std::move(c.stamping);
   const uint32_t zerocopy_next = c.zerocopy_next, zerocopy_untold = c.zerocopy_untold;
   FastOpenQueue* const queue = c.fastopen_queue;
   remove_fastopen_request(c, false);
@@ -351,6 +352,8 @@ void renew(Conn& c) {
   c.write_pending = write_pending;
   c.zerocopy_next = zerocopy_next;
   c.zerocopy_untold = zerocopy_untold;
+  c.stamping = std::move(stamping);
+  if (c.stamping != nullptr) c.stamping->marks.clear();  // what has been reported stays
   c.fastopen_queue = queue;
 }
 

@@ -378,7 +378,7 @@ bool has_nothing_under_way(const Conn& c) {
 bool is_plain(const Conn& c) {
   return c.sk.listener == nullptr && c.state() == State::kEstablished && c.sk.shutdown == 0 && c.sk.error == 0 &&
          c.sk.soft_error == 0 && !c.orphan && c.sk.events != nullptr && c.saved_syn == nullptr &&
-         c.fastopen_queue == nullptr && !c.repair && !c.defer_connect;
+         c.stamping == nullptr && c.fastopen_queue == nullptr && !c.repair && !c.defer_connect;
 }
 
 bool is_calm(const Conn& c) {

@@ -83,6 +83,7 @@ class Reader {
   Reader(Conn& c, Sink& sink, int flags)
       : c_(c), sink_(sink), peek_(flags & MSG_PEEK), seq_(c.copied_seq), left_(sink.room()) {}
 
+  Time received() const { return received_; }
   size_t run() {
     Packet* p = c_.receive_queue.front();
     while (p != nullptr && left_ != 0 && !stop_) {
@@ -106,6 +107,7 @@ class Reader {
       offset += n;
       if (!peek_) {
         c_.copied_seq = seq_;
+        received_ = p.received;
         rcv_space_adjust(c_);  // per packet: what one read takes at once is no measure of a round trip
       }
     }
@@ -152,6 +154,7 @@ class Reader {
   Seq seq_;
   size_t left_;
   size_t copied_ = 0;
+  Time received_;
 };
 
 }  // namespace
@@ -194,6 +197,7 @@ Result<size_t> Tcp::receive(TcpSock& s, std::span<const iovec> into, int flags, 
     flush_effects(c);
   }
   if (info != nullptr) {
+    if (copied != 0 && s.options->wants_receive_stamps()) info->received = reader.received();
     info->has_inq = s.options->inq;
     info->inq = c.rcv_nxt - c.copied_seq;
     if (info->inq == 0 && c.sock_done) info->inq = 1;  // the end of the stream is worth another read

@@ -265,6 +265,7 @@ Result<size_t> Tcp::send(TcpSock& s, std::span<const iovec> data, int flags) {
   }
   if (done.copied != 0) {
     const bool full = done.error != 0;
+    stamp_write(c);
     push(c, full ? flags & ~MSG_MORE : flags, mss, full ? kNaglePush : c.nonagle);
   }
   flush_effects(c);

@@ -248,7 +248,8 @@ uint32_t Tcp::poll_events(TcpSock& s) {
     // Asleep: nothing to read, all room to write; it need not wake to say so.
     events = is_dormant(s) ? kOut : events_of_connection(*s.conn);
   }
-  const bool has_untold = s.conn != nullptr && s.conn->zerocopy_untold != s.conn->zerocopy_next;
+  const bool has_untold = s.conn != nullptr && (s.conn->zerocopy_untold != s.conn->zerocopy_next ||
+                                                (s.conn->stamping != nullptr && !s.conn->stamping->reports.empty()));
   return s.error != 0 || has_untold ? events | EPOLLERR : events;
 }
 

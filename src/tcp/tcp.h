@@ -26,6 +26,7 @@ struct ReceiveInfo {
   bool is_oob = false;   // MSG_OOB out
   bool has_inq = false;  // TCP_INQ asked for
   uint32_t inq = 0;
+  Time received;  // when the last packet of what was read came; zero: none was
 };
 
 struct Destination {
@@ -72,7 +73,9 @@ class Tcp final : public ip::Transport {
   OpenWithData open_with_data(TcpSock& s, const Result<Destination>& to, std::span<const iovec> data);
   // MSG_ZEROCOPY: one send is done with the user's memory. Its number goes to the error queue, where SO_ZEROCOPY is on.
   void complete_zerocopy(TcpSock& s);
-  Result<ZeroCopyRange> take_zerocopy(TcpSock& s);    // MSG_ERRQUEUE; EAGAIN
+  Result<ZeroCopyRange> take_zerocopy(TcpSock& s);                          // MSG_ERRQUEUE; EAGAIN
+  Result<StampReport> take_stamp(TcpSock& s);                               // the same, of SO_TIMESTAMPING
+  Result<void> set_timestamping(TcpSock& s, uint32_t old, uint32_t flags);  // with its lock held; EINVAL
   void count_pending_write(TcpSock& s, bool begins);  // a writer waits for the connection to be made
   void flush_metrics();                               // `ip tcp_metrics flush all`
   Result<size_t> receive(TcpSock& s, std::span<const iovec> into, int flags, ReceiveInfo* info);

@@ -120,6 +120,7 @@ void Udp::queue_error(UdpSock& s, const Datagram& d, ByteView quoted) {
   PacketPtr p = pool_.make_copy(quoted, 0);
   if (p == nullptr || s.rmem + p->truesize >= static_cast<uint32_t>(s.rcvbuf)) return;
   datagram_of(*p) = d;
+  p->received = ns_.now();
   s.rmem += p->truesize;
   s.error_queue.push_back(std::move(p));
 }

@@ -26,8 +26,10 @@ Result<size_t> Udp::receive(UdpSock& s, std::span<const iovec> into, int flags, 
   if ((flags & MSG_OOB) != 0) return err(EOPNOTSUPP);
   if ((flags & MSG_ERRQUEUE) != 0) return receive_error(s, into, flags, what);
   PacketPtr p;
+  bool wants_stamp = false;
   {
     Guard guard(s.lock);
+    wants_stamp = s.options->wants_receive_stamps();
     if (s.error != 0) return err(std::exchange(s.error, uint16_t{0}));
     if (s.receive_queue.is_empty()) return err(EAGAIN);
     p = take(s, (flags & MSG_PEEK) != 0);
@@ -35,6 +37,7 @@ Result<size_t> Udp::receive(UdpSock& s, std::span<const iovec> into, int flags, 
   }
   if (p == nullptr) return err(ENOMEM);
   what.datagram = datagram_of(*p);
+  if (wants_stamp) what.at = p->received;
   const size_t copied = copy_to(*p, into);
   if (copied < p->length) what.flags |= MSG_TRUNC;
   if ((flags & MSG_PEEK) == 0) count(Mib::UdpInDatagrams, what.datagram.info.dst.is_v6());
@@ -61,9 +64,12 @@ Result<size_t> Udp::receive_error(UdpSock& s, std::span<const iovec> into, int f
     if (s.error_queue.is_empty()) return err(EAGAIN);
     p = s.error_queue.pop_front();
     s.rmem -= p->truesize;
-    s.error = s.error_queue.is_empty() ? uint16_t{0} : static_cast<uint16_t>(datagram_of(*s.error_queue.front()).error);
+    Packet* next = s.error_queue.front();
+    if (!datagram_of(*p).is_stamp()) s.error = 0;
+    if (next != nullptr && !datagram_of(*next).is_stamp()) s.error = static_cast<uint16_t>(datagram_of(*next).error);
   }
   what.datagram = datagram_of(*p);
+  if (what.datagram.is_stamp()) what.at = p->received;
   what.flags |= MSG_ERRQUEUE;
   const size_t copied = copy_to(*p, into);
   if (copied < p->length) what.flags |= MSG_TRUNC;

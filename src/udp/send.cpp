@@ -134,8 +134,11 @@ Result<void> Udp::transmit(UdpSock& s, PacketPtr packet, Plan& plan) {
   const bool v6 = plan.params.dst.is_v6();
   uint8_t discover = 0;
   bool whole = false;
+  Stamp stamp;
   {
     Guard guard(s.lock);
+    stamp.flags = s.options->timestamping & inet::kStampTx;
+    if (stamp.flags != 0 && (s.options->timestamping & inet::kStampOptId) != 0) stamp.key = s.stamp_key++;
     discover = s.options->pmtu_discover;
     whole = v6 && s.options->dont_fragment6;
     packet->mark = s.options->mark;
@@ -164,11 +167,28 @@ Result<void> Udp::transmit(UdpSock& s, PacketPtr packet, Plan& plan) {
   const auto sent = ip_.output(std::move(packet), plan.route, plan.params);
   if (sent) {
     count(Mib::UdpOutDatagrams, v6);
+    if (stamp.flags != 0) report_stamps(s, stamp);
     return {};
   }
   if (sent.error() == Errno{EMSGSIZE}) report_too_big(s, plan);
   if (sent.error() == Errno{ENOBUFS}) count(Mib::UdpSndbufErrors, v6);
   return sent;
+}
+
+// SO_TIMESTAMPING: it has been handed to the interface, and so to the link.
+void Udp::report_stamps(UdpSock& s, const Stamp& stamp) {
+  Guard guard(s.lock);
+  if (s.events == nullptr) return;
+  Datagram d;
+  d.error = ENOMSG;
+  d.origin = SO_EE_ORIGIN_TIMESTAMPING;
+  d.error_data = stamp.key;
+  for (const uint32_t kind : {uint32_t{SCM_TSTAMP_SCHED}, uint32_t{SCM_TSTAMP_SND}}) {
+    if ((stamp.flags & (kind == SCM_TSTAMP_SCHED ? inet::kStampTxSched : inet::kStampTxSoftware)) == 0) continue;
+    d.error_info = kind;
+    queue_error(s, d, {});
+  }
+  if (!s.error_queue.is_empty()) s.events->on_events(EPOLLERR);
 }
 
 // With IP_RECVERR, the path MTU that was exceeded is told by the error queue as well (ip(7)).

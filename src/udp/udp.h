@@ -49,7 +49,10 @@ class Udp final : public ip::Transport {
   size_t sockets() const { return socks_.in_use(); }
 
  private:
-  struct Plan;  // of one send: addresses, route, parameters
+  struct Plan;    // of one send: addresses, route, parameters
+  struct Stamp {  // what SO_TIMESTAMPING tells of one send
+    uint32_t flags = 0, key = 0;
+  };
 
   void count(Mib m, bool v6) {  // m of group Udp
     constexpr int kToV6 = static_cast<int>(Mib::Udp6InDatagrams) - static_cast<int>(Mib::UdpInDatagrams);
@@ -74,6 +77,7 @@ class Udp final : public ip::Transport {
   void select_params(const UdpSock& s, const SendTo& to, Plan& plan) const;
   Result<void> gather(PacketPtr& packet, std::span<const iovec> data, size_t length);
   Result<void> transmit(UdpSock& s, PacketPtr packet, Plan& plan);
+  void report_stamps(UdpSock& s, const Stamp& stamp);
   void report_too_big(UdpSock& s, const Plan& plan);
 
   // receive.cpp

@@ -23,7 +23,9 @@ struct Datagram {
   uint8_t type = 0;
   uint8_t code = 0;
   uint32_t error_info = 0;
+  uint32_t error_data = 0;
   IpAddress offender;
+  bool is_stamp() const { return origin == 4; }  // SO_EE_ORIGIN_TIMESTAMPING: tells a time, no error
 };
 static_assert(sizeof(Datagram) <= Packet::kControlBytes && std::is_trivially_destructible_v<Datagram>);
 inline Datagram& datagram_of(Packet& p) {
@@ -42,6 +44,7 @@ struct UdpSock : inet::Sock {
   PacketQueue error_queue;
   uint32_t rmem = 0;  // truesize of both
   uint32_t drops = 0;
+  uint32_t stamp_key = 0;  // SOF_TIMESTAMPING_OPT_ID: of the next datagram
   uint8_t locks = 0;       // kAddressLock | kPortLock
   bool is_corked = false;  // UDP_CORK
   PacketPtr pending;       // what MSG_MORE or UDP_CORK has gathered
@@ -74,6 +77,7 @@ struct Received {
   Datagram datagram;
   int flags = 0;               // MSG_TRUNC, MSG_ERRQUEUE
   uint32_t receive_flags = 0;  // the socket's, see SockOptions
+  Time at;                     // when it came; of a time stamp in the error queue: what it tells
 };
 
 }  // namespace leat::udp
