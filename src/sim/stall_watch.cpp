@@ -37,6 +37,7 @@ void StallWatch::observe() {
   } else {
     if (seen.timeouts > last_.timeouts || seen.probes > last_.probes) count_timeout(seen);
     if (seen.loss_probes > last_.loss_probes) expired_ += last_.timeout;
+    if (puts_timer_off(seen)) expired_ = std::max(expired_, clock_.now() - gap_began_);
     repairs_lost_ += seen.lost_retransmissions - last_.lost_retransmissions;
     longest_in_gap_ = std::max(longest_in_gap_, seen.timeout);
     check_gap();
@@ -60,11 +61,18 @@ StallWatch::Seen StallWatch::look() {
     seen.timeout = std::max(seen.timeout, std::min(seen.timeout << std::min<int>(info.backoff, 16), kLongestTimeout));
   seen.timeout += Duration::from_us(info.rtt);  // pacing puts the timer off by what a packet has to wait
   seen.timeouts = info.total_rto;
+  seen.sacked = info.sacked;
+  seen.segments = info.segs_in;
+  seen.is_in_flight = info.unacked != 0;
   seen.probes = info.probes;
   const Netns& ns = sender_.host().stack().impl().ns;
   seen.loss_probes = ns.counter(Mib::TcpExtTCPLossProbes);
   seen.lost_retransmissions = ns.counter(Mib::TcpExtTCPLostRetransmit);
   return seen;
+}
+
+bool StallWatch::puts_timer_off(const Seen& seen) const {
+  return seen.sacked > last_.sacked || (!seen.is_in_flight && seen.segments != last_.segments);
 }
 
 void StallWatch::begin_gap(const Seen& seen) {

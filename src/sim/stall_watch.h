@@ -8,7 +8,9 @@
 //             was when the timer was set. A connection that nobody will wake fails at once.
 //   progress  a gap in which it does not go on takes no longer than
 //                 the sum of the time-outs that expired in it, each as long as it was (a tail-loss probe puts the
-//                 time-out off once and counts as one)
+//                 time-out off once and counts as one), or the time until a SACK brought news: of what was sent before
+//                 the head was sent last it starts the timer anew, as in Linux (FLAG_SET_XMIT_TIMER); with a closed
+//                 window and nothing in flight whatever the peer sends does that (tcp_ack_probe)
 //               + one more, in force, and one for each retransmission that was found lost
 //               + two round trips of a packet in the longest queue (a tail-loss probe goes out, its SACK comes back,
 //               what
@@ -53,8 +55,12 @@ class StallWatch {
     uint64_t probes = 0;       // of a closed window
     uint64_t loss_probes = 0;  // of the tail, of the whole host
     uint64_t lost_retransmissions = 0;
+    uint32_t sacked = 0;
+    uint32_t segments = 0;  // that came
+    bool is_in_flight = false;
   };
   Seen look();
+  bool puts_timer_off(const Seen& seen) const;
   void begin_gap(const Seen& seen);
   void check_silence(const Seen& seen);
   void count_timeout(const Seen& seen);

@@ -28,13 +28,21 @@ TEST_P(RandomLinks, MoveOneMebibyteEachWayAndLeaveNothing) {
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomLinks, testing::Range<uint64_t>(0, 15));
 
 // Round trips from 10 µs to 1 s, clocks of 1 µs to 10 ms, up to a fifth of the packets lost each way, reordering, late
-// and lost ACKs, small buffers, slow readers. simulate_stall runs more with the release build.
+// and lost ACKs, small buffers, slow readers. ctest's simulate_stall runs more.
 struct HardPaths : testing::TestWithParam<uint64_t> {};
 
 TEST_P(HardPaths, NeverStallLongerThanTheTimeOutsAllow) {
   run_seeds(GetParam() * kSeedsATest, kSeedsATest, draw_stall, "stall");
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, HardPaths, testing::Range<uint64_t>(0, 10));
+
+// A SACK, or a segment into a closed window, starts the timer anew just before it is due.
+struct PutOff : testing::TestWithParam<uint64_t> {};
+
+TEST_P(PutOff, ATimerThatStartsAnewIsNoStall) {
+  run_seeds(GetParam(), 1, draw_stall, "stall");
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, PutOff, testing::Values(1127, 4636, 7838));
 
 struct Again : testing::TestWithParam<uint64_t> {};
 
