@@ -73,7 +73,13 @@ void* SlabBase::alloc_raw() {
       Guard guard(lock_);
       if (fresh != nullptr) adopt(fresh);
       if (!may_alloc()) return nullptr;
-      if (partial_ != nullptr) return take_lowest(partial_);
+      void* object = recent_count_ != 0    ? recent_[--recent_count_]
+                     : partial_ != nullptr ? take_lowest(partial_)
+                                           : nullptr;
+      if (object != nullptr) {
+        add(in_use_, 1);
+        return object;
+      }
     }
     fresh = new_block();
     if (fresh == nullptr) return nullptr;
@@ -107,7 +113,6 @@ void* SlabBase::take_lowest(Block* b) {
   const auto bit = static_cast<size_t>(__builtin_ctzll(b->bitmap()[w]));
   b->bitmap()[w] &= b->bitmap()[w] - 1;
   if (--b->free == 0) Ring::erase(&partial_, b);
-  add(in_use_, 1);
   return reinterpret_cast<uint8_t*>(b) + first_offset_ + (w * size_t{64} + bit) * object_size_;
 }
 
@@ -127,15 +132,33 @@ size_t SlabBase::index_of(Block* b, void* object) const {
 
 void SlabBase::free_raw(void* object) {
   if (object == nullptr) return;
+  Guard guard(lock_);
+#ifndef NDEBUG
+  for (size_t i = 0; i < recent_count_; ++i)
+    LEAT_CHECK(recent_[i] != object);  // freed twice
+  LEAT_CHECK(is_taken(object));
+#endif
+  if (recent_count_ == kRecent) forget_recent(kRecent / 2);
+  recent_[recent_count_++] = object;
+  add(in_use_, ~size_t{0});
+}
+
+void SlabBase::forget_recent(size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    give_to_block(recent_[i]);
+  recent_count_ -= n;
+  for (size_t i = 0; i < recent_count_; ++i)
+    recent_[i] = recent_[i + n];
+}
+
+void SlabBase::give_to_block(void* object) {
   Block* b = block_of(object);
   const size_t i = index_of(b, object);
   const auto w = static_cast<uint32_t>(i / 64);
   const uint64_t mask = uint64_t{1} << (i % 64);
-  Guard guard(lock_);
   LEAT_CHECK((b->bitmap()[w] & mask) == 0);  // freed twice
   b->bitmap()[w] |= mask;
   if (w < b->first_word) b->first_word = w;
-  add(in_use_, ~size_t{0});
   if (b->free++ == 0) {
     Ring::insert_front(&partial_, b);
   }
@@ -145,11 +168,18 @@ void SlabBase::free_raw(void* object) {
   }
 }
 
+bool SlabBase::is_taken(void* object) const {
+  Block* b = block_of(object);
+  const size_t i = index_of(b, object);
+  return (b->bitmap()[i / 64] >> i % 64 & 1) == 0;
+}
+
 size_t SlabBase::trim(void (*grace)()) {
   Block* dead = nullptr;
   size_t freed = 0;
   {
     Guard guard(lock_);
+    forget_recent(recent_count_);
     bool kept_one = false;
     for (Block** link = &all_; *link != nullptr;) {
       Block* b = *link;
@@ -173,6 +203,10 @@ size_t SlabBase::trim(void (*grace)()) {
 }
 
 void SlabBase::for_each_raw(void (*f)(void*, void*), void* context) {
+  {
+    Guard guard(lock_);
+    forget_recent(recent_count_);
+  }
   for (Block* b = all_; b != nullptr; b = b->next_all) {
     for (size_t i = 0; i < per_block_; ++i) {
       if ((b->bitmap()[i / 64] >> i % 64 & 1) != 0) continue;

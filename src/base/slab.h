@@ -5,9 +5,10 @@
 //
 // alloc_raw() and free_raw() may be called from any thread. Which objects are free stands in a bitmap of the block, so
 // a free object keeps every byte of its last owner: hash chains run on through it and a late reader races with nobody.
-// alloc takes the lowest free object, which keeps live objects together and blocks empty; freeing twice is a failed
-// CHECK. Blocks whose objects are all free go back to the system by trim(), with a grace period where readers ask for
-// it.
+// What was freed last, up to kRecent objects, is handed out first: it is warm, and its block's header need not be
+// touched. Behind that alloc takes the lowest free object, which keeps live objects together and blocks empty; freeing
+// twice is a failed CHECK. Blocks whose objects are all free go back to the system by trim(), with a grace period where
+// readers ask for it.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@ class SlabBase {
  public:
   static constexpr size_t kBlockBytes = 64 * 1024;
   static constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
+  static constexpr size_t kRecent = 64;
 
   SlabBase(const char* name, size_t object_size, size_t align);
   ~SlabBase();  // CHECKs that no object is left
@@ -67,6 +69,9 @@ class SlabBase {
   Block* new_block();
   void adopt(Block* block);
   void* take_lowest(Block* block);
+  void give_to_block(void* object);
+  void forget_recent(size_t n);  // the n that have lain longest
+  bool is_taken(void* object) const;
   Block* block_of(void* object) const;
   size_t index_of(Block* block, void* object) const;
   // With lock_ held: no need for an atomic addition.
@@ -86,6 +91,8 @@ class SlabBase {
   static constexpr int kInverseBits = 42;
   Block* partial_ = nullptr;
   Block* all_ = nullptr;
+  size_t recent_count_ = 0;
+  void* recent_[kRecent];
   std::atomic<size_t> in_use_ = 0;
   std::atomic<size_t> bytes_ = 0;
   std::atomic<size_t> limit_ = SIZE_MAX;

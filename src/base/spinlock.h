@@ -5,18 +5,24 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/lone.h"
+
 namespace leat {
 
 class SpinLock {
  public:
   void lock() {
+    if (is_lone()) return locked_.store(1, std::memory_order_relaxed);
     while (locked_.exchange(1, std::memory_order_acquire) != 0) {
       while (locked_.load(std::memory_order_relaxed) != 0)
         __builtin_ia32_pause();
     }
   }
   bool try_lock() {
-    return locked_.load(std::memory_order_relaxed) == 0 && locked_.exchange(1, std::memory_order_acquire) == 0;
+    if (locked_.load(std::memory_order_relaxed) != 0) return false;
+    if (!is_lone()) return locked_.exchange(1, std::memory_order_acquire) == 0;
+    locked_.store(1, std::memory_order_relaxed);
+    return true;
   }
   void unlock() { locked_.store(0, std::memory_order_release); }
 

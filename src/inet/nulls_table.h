@@ -110,8 +110,7 @@ class NullsTable {
     const Array* a = current();
     const uintptr_t head = a->heads()[hash & a->mask].load(std::memory_order_acquire) & ~kLock;
     if (head == 0 || head == kMoved) return;
-    __builtin_prefetch(object(head));
-    __builtin_prefetch(reinterpret_cast<const uint8_t*>(object(head)) + sizeof(SockCommon) - 1);  // another line, often
+    __builtin_prefetch(object(head), 1);  // for writing: who is found is referenced
   }
 
   void insert(SockCommon* s) {
@@ -196,7 +195,7 @@ class NullsTable {
  private:
   static constexpr uintptr_t kNulls = 1, kLock = 2, kMoved = 4 | kNulls;
   static constexpr uint32_t kStripes = 256;  // of the counts of replacements, by hash
-  static constexpr uint32_t kShrinkAt = 16;  // buckets for an object
+  static constexpr uint32_t kShrinkAt = 32;  // buckets for an object
   static constexpr uint32_t kMaxBuckets = 1u << 30;
   static constexpr uint32_t kStepsAtLeast = 256, kStepsAtMost = 4096;  // buckets moved in a call of grow_if_needed
   using Head = std::atomic<uintptr_t>;
@@ -335,8 +334,7 @@ class NullsTable {
     for (;;) {
       uintptr_t v = head.load(std::memory_order_acquire);
       if (v == kMoved) return v;
-      if ((v & kLock) == 0 &&
-          head.compare_exchange_weak(v, v | kLock, std::memory_order_acquire, std::memory_order_relaxed)) {
+      if ((v & kLock) == 0 && swap_if(head, v, v | kLock)) {
         return v;
       }
       __builtin_ia32_pause();
@@ -362,8 +360,8 @@ class NullsTable {
     s->chain.store(b.first == 0 ? b.array->end_of(b.index) : b.first, std::memory_order_release);
     b.first = link(s);
     publish(b);
-    count_.fetch_add(1, std::memory_order_relaxed);
-    inserts_.fetch_add(1, std::memory_order_relaxed);
+    count_up(count_, 1u);
+    count_up(inserts_, 1u);
   }
   void unlink(Bucket& b, SockCommon* s) {
     const uintptr_t after = s->chain;
@@ -378,11 +376,11 @@ class NullsTable {
     }
     s->chain.store(0, std::memory_order_release);
     s->hash = 0;
-    count_.fetch_sub(1, std::memory_order_relaxed);
+    count_down(count_, 1u);
   }
   // Who sees that `old` is gone sees the count of before; who had that count from the start saw the fresh one.
   void unlink_replaced(Bucket& b, SockCommon* old) {
-    replaced_[old->hash % kStripes].fetch_add(1, std::memory_order_release);
+    count_up(replaced_[old->hash % kStripes], 1u, std::memory_order_release);
     unlink(b, old);
   }
   static SockCommon* find_locked(const Bucket& b, uint32_t hash, const FourTuple& t, uint16_t ifindex) {
@@ -395,12 +393,13 @@ class NullsTable {
 
   // ---- resizing; resize_lock_ is held ----
 
-  // Twice as many buckets when there are more objects than buckets, and after a burst as many as what is left needs.
+  // Twice as many buckets when there are fewer than two for an object, so that nine of ten that are found are the first
+  // in their chain; and after a burst as many as what is left needs.
   uint32_t wanted_size(const Array* a) const {
     const size_t n = count();
-    if (n > a->size()) return a->size() < kMaxBuckets ? a->size() * 2 : kMaxBuckets;
+    if (2 * n > a->size()) return a->size() < kMaxBuckets ? a->size() * 2 : kMaxBuckets;
     if (n >= a->size() / kShrinkAt || a->size() <= least_size_) return a->size();
-    const uint32_t enough = std::bit_ceil(static_cast<uint32_t>(n) * 2 + 1);
+    const uint32_t enough = std::bit_ceil(static_cast<uint32_t>(n) * 3 + 1);
     return enough > least_size_ ? enough : least_size_;
   }
 

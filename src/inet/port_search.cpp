@@ -6,7 +6,7 @@
 
 namespace leat::inet {
 namespace {
-constexpr uint32_t kTriesBeforeMemory = 64;
+constexpr uint32_t kTriesBeforeMemory = 8;
 constexpr uint64_t kEvenPorts = 0x5555555555555555u;
 }  // namespace
 
@@ -46,7 +46,7 @@ Result<void> Ports::connect(Sock& s, EstablishedTable& established, EstablishedT
   }
   const uint32_t went = (s.local_port - range.low + size - a.offset) % size & ~(step - 1);
   const uint32_t jump = impl_->rng.below(8) * step;  // few connections: hard to guess; many: no port left out
-  moved.fetch_add((went > jump ? went : jump) + step, std::memory_order_relaxed);
+  count_up(moved, (went > jump ? went : jump) + step);
   return {};
 }
 
@@ -84,13 +84,13 @@ bool Ports::Impl::try_connect(Search& a, uint16_t port) {
   destinations.mark(a.key, port, !is_new && a.tries >= kTriesBeforeMemory, connected.load(std::memory_order_relaxed));
   if (!is_new) return false;
   hang(a.s, p, p.connected);
-  connected.fetch_add(1, std::memory_order_relaxed);
+  count_up(connected, 1u);
   return true;
 }
 
 // Its port is free again towards where it was connected to. The port's lock is held.
 void Ports::Impl::forget(const BoundSock& s, uint16_t port) {
-  connected.fetch_sub(1, std::memory_order_relaxed);
+  count_down(connected, 1u);
   if (!destinations.is_empty()) destinations.clear(destinations.key_of(s), port);
 }
 

@@ -62,7 +62,7 @@ PortRange Ports::Impl::range_for(const Sock& s) const {
 }
 
 void Ports::Impl::hang(BoundSock& s, PortSlot& p, BindBucket& b) {
-  if (p.is_empty()) ports_used.fetch_add(1, std::memory_order_relaxed);
+  if (p.is_empty()) count_up(ports_used, 1u);
   s.local_port = p.port;
   b.add(s, hash);
   update_busy(p);
@@ -175,7 +175,7 @@ void Ports::release(BoundSock& s) {
   b->remove(s);
   if (b == &p.connected) impl_->forget(s, p.port);
   impl_->update_busy(p);
-  if (p.is_empty()) impl_->ports_used.fetch_sub(1, std::memory_order_relaxed);
+  if (p.is_empty()) count_down(impl_->ports_used, 1u);
 }
 
 void Ports::on_local_address_changed(Sock& s) {

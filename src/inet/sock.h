@@ -51,25 +51,29 @@ struct FourTuple {
 //
 // Who makes one: constructs it, fills it in, and stores `refs` once, from 0 to what it holds; from then on refs is
 // only added to and taken from, because a reader who remembers the memory's last life may hold a reference already.
+//
+// The first 32 bytes are all that finding an IPv4 connection looks at. Connections lie 32 bytes apart or a multiple of
+// it, so that they are in one cache line.
 struct SockCommon {
   using ReadAfterFree = void;  // says so to Slab::create, which then leaves what has no initialiser as it was
   Reused<uintptr_t> chain;     // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
   Reused<uint32_t> refs;       // 0: free or dying; a look-up takes a reference only if it is not 0
   Reused<uint32_t> hash;       // 0: not hashed
+  Reused<uint32_t> remote_v4;  // host order
+  Reused<uint32_t> local_v4;
+  Reused<uint16_t> local_port;  // host order
+  Reused<uint16_t> remote_port;
+  Reused<uint16_t> bound_ifindex;  // SO_BINDTODEVICE; 0: any
+  Reused<uint8_t> addresses_are_v6;
   Kind kind = Kind::kConnection;
+
   Reused<uint8_t> state{7};  // State
   Reused<Family> family;     // of the socket: a v6 socket may hold v4-mapped peers, then addresses are v4
   Reused<uint8_t> v6only;
   Reused<uint8_t> reuse_address;  // SO_REUSEADDR
   Reused<uint8_t> reuse_port;     // SO_REUSEPORT
-  Reused<uint8_t> addresses_are_v6;
-  Reused<uint8_t> v4only;       // a v6 socket bound to ::ffff:0.0.0.0: any address, but IPv4 alone
-  Reused<uint16_t> local_port;  // host order
-  Reused<uint16_t> remote_port;
-  Reused<uint16_t> bound_ifindex;  // SO_BINDTODEVICE; 0: any
-  Reused<uint16_t> v6_offset;      // bytes from this to {remote, local} of 16 bytes each, a multiple of 8; 0: no room
-  Reused<uint32_t> remote_v4;      // host order
-  Reused<uint32_t> local_v4;
+  Reused<uint8_t> v4only;         // a v6 socket bound to ::ffff:0.0.0.0: any address, but IPv4 alone
+  Reused<uint16_t> v6_offset;     // bytes from this to {remote, local} of 16 bytes each, a multiple of 8; 0: no room
 
   State get_state() const { return static_cast<State>(state.load(std::memory_order_relaxed)); }
   IpAddress local() const { return addresses_are_v6 ? load_v6(2) : IpAddress::from_v4(local_v4); }
@@ -82,12 +86,12 @@ struct SockCommon {
   bool try_get() {  // Linux's refcount_inc_not_zero
     uint32_t r = refs.load(std::memory_order_relaxed);
     while (r != 0) {
-      if (refs.compare_exchange_weak(r, r + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+      if (swap_if(refs, r, r + 1)) return true;
     }
     return false;
   }
-  void get() { refs.fetch_add(1, std::memory_order_relaxed); }
-  bool put() { return refs.fetch_sub(1, std::memory_order_acq_rel) == 1; }  // true: the caller destroys
+  void get() { count_up(refs, 1u); }
+  bool put() { return count_down(refs, 1u, std::memory_order_acq_rel) == 1; }  // true: the caller destroys
 
  private:
   // The 32 bytes of IPv6 addresses as four words: remote 0 and 1, local 2 and 3.
@@ -187,19 +191,19 @@ struct Sock : BoundSock {
   // The connection's lock. A segment that finds it taken is pushed on `backlog` and processed by the holder at
   // release (decision 4): see SockLock in inet/sock_lock.h.
   SpinLock lock;
-  uint16_t error = 0;       // sk_err: given to the user once
-  uint16_t soft_error = 0;  // sk_err_soft
+  uint8_t error = 0;           // sk_err: given to the user once
+  uint8_t soft_error = 0;      // sk_err_soft
+  uint8_t shutdown = 0;        // kRcvShutdown | kSendShutdown
+  uint8_t buf_lock : 2 = 0;    // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
+  uint8_t bind_lock : 2 = 0;   // kBindLock*: the user bound it, connect() did not choose it
+  bool keepalive : 1 = false;  // SO_KEEPALIVE
+  bool oob_inline : 1 = false;
   std::atomic<Packet*> backlog{nullptr};
   SockEvents* events = nullptr;  // the file; nullptr once closed (an orphan)
   SockOptions* options = nullptr;
   int32_t sndbuf = 0;
   int32_t rcvbuf = 0;
   uint32_t cookie = 0;
-  uint8_t shutdown = 0;    // kRcvShutdown | kSendShutdown
-  uint8_t buf_lock = 0;    // kBufLock*: SO_SNDBUF / SO_RCVBUF were set by the user
-  bool keepalive = false;  // SO_KEEPALIVE
-  bool oob_inline = false;
-  uint8_t bind_lock = 0;  // kBindLock*: the user bound it, connect() did not choose it
   std::atomic<uint32_t> backlog_bytes{0};
 };
 

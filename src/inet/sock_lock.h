@@ -46,6 +46,7 @@ class [[nodiscard]] SockLock {
   // then knows of our unlock and gets the lock. (Fences would say it too, but not to ThreadSanitizer.)
   static bool is_backlog_empty(Sock& s) {
     Packet* none = nullptr;
+    if (is_lone()) return s.backlog.load(std::memory_order_relaxed) == nullptr;
     return s.backlog.compare_exchange_strong(none, nullptr, std::memory_order_acq_rel, std::memory_order_relaxed);
   }
   static void push(Sock& s, Packet* p) {
@@ -55,7 +56,8 @@ class [[nodiscard]] SockLock {
     } while (!s.backlog.compare_exchange_weak(head, p, std::memory_order_acq_rel, std::memory_order_relaxed));
   }
   static void process_backlog(Sock& s, Drain& drain) {
-    while (Packet* last = s.backlog.exchange(nullptr, std::memory_order_acquire)) {
+    while (s.backlog.load(std::memory_order_relaxed) != nullptr) {
+      Packet* last = s.backlog.exchange(nullptr, std::memory_order_acquire);
       Packet* first = nullptr;  // the stack is in reverse order of arrival
       while (last != nullptr) {
         Packet* before = reinterpret_cast<Packet*>(last->node.next);

@@ -32,7 +32,7 @@ SockOptions* make_options() {
 }
 
 void put_options(SockOptions* o) {
-  if (o != nullptr && o->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete o;
+  if (o != nullptr && count_down(o->refs, 1u, std::memory_order_acq_rel) == 1) delete o;
 }
 
 SockOptions* own_options(Sock& s) {

@@ -12,7 +12,7 @@ SockOptions* make_options();
 void put_options(SockOptions* o);  // drops a reference; nullptr is fine
 
 inline void share_options(Sock& s, SockOptions* o) {  // s has none yet
-  o->refs.fetch_add(1, std::memory_order_relaxed);
+  count_up(o->refs, 1u);
   s.options = o;
 }
 // The block for changing: a copy if anybody else has it. nullptr: no memory, nothing changed.

@@ -39,6 +39,17 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
   }
 }
 
+void EstablishedTable::prefetch(std::span<const FourTuple> tuples) const {
+  uint32_t hashes[64];
+  const size_t n = tuples.size() < 64 ? tuples.size() : 64;
+  for (size_t i = 0; i < n; ++i) {
+    hashes[i] = impl_->hash_of(tuples[i]);
+    impl_->prefetch_head(hashes[i]);
+  }
+  for (size_t i = 0; i < n; ++i)
+    impl_->prefetch_first(hashes[i]);
+}
+
 uint32_t EstablishedTable::hash_of(const FourTuple& t) const {
   return impl_->hash_of(t);
 }

@@ -30,6 +30,8 @@ class EstablishedTable {
   SockCommon* lookup(const FourTuple& t, uint16_t ifindex) const;
   // The same for a burst: out[i] is lookup(tuples[i], ifindex). The cache misses of up to 32 overlap.
   void lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex, std::span<SockCommon*> out) const;
+  // Only fetches what lookup() will want to see, and returns at once; a call for up to 64.
+  void prefetch(std::span<const FourTuple> tuples) const;
   uint32_t hash_of(const FourTuple& t) const;
 
   // What goes in has its refs already: who finds it with refs 0 passes it over as dying.
@@ -45,10 +47,10 @@ class EstablishedTable {
   bool remove(SockCommon* s);  // false: was not hashed
   static bool is_hashed(const SockCommon* s) { return s->chain != 0; }
 
-  // Makes room when the load is above one, and gives it back after a burst (never below the first size): called by
-  // the owner at the end of a turn, and does a bounded amount of work. Lookups and changes go on meanwhile. When the
-  // last bucket has moved it waits for a grace period (rcu_synchronize) to free the old array: the caller holds no lock
-  // and no pointer that it did not reference.
+  // Makes room when there are fewer than two buckets for an object, and gives it back after a burst (never below the
+  // first size): called by the owner at the end of a turn, and does a bounded amount of work. Lookups and changes go on
+  // meanwhile. When the last bucket has moved it waits for a grace period (rcu_synchronize) to free the old array: the
+  // caller holds no lock and no pointer that it did not reference.
   void grow_if_needed();
 
   size_t count() const;

@@ -13,6 +13,9 @@ size_t Ip::Impl::receive(Netif& n, size_t budget) {
   while (taken < budget) {
     const size_t room = std::min(batch.size(), budget - taken);
     const size_t got = n.receive_batch({batch.data(), room}, pool, now());
+    if (Transport* tcp = transport(wire::kProtocolTcp); tcp != nullptr && got > 1) {
+      tcp->expect({batch.data(), got}, n.is_ethernet() ? wire::kEthernetHeaderBytes : 0);
+    }
     n.is_gro_on() ? merge_batch(n, {batch.data(), got}) : on_batch(n, {batch.data(), got});
     taken += got;
     if (got < room) break;

@@ -50,6 +50,11 @@ class Transport {
  public:
   virtual ~Transport() = default;
   virtual void on_packet(PacketPtr packet, const PacketInfo& info) = 0;
+  // These frames are about to come, one by one, if nothing is wrong with them; nobody has looked at them yet. What
+  // finding their owners will touch may be fetched meanwhile.
+  virtual void expect(std::span<Packet* const> frames, uint32_t link_header_bytes) {
+    (void)frames, (void)link_header_bytes;
+  }
   virtual void on_icmp_error(const IcmpError& e) = 0;
   // Does the error quote something that this transport can have sent? Asked before a path MTU is believed, so that
   // who cannot see the connection cannot lower it. on_icmp_error follows either way. May be overridden; must not call
@@ -102,6 +107,8 @@ struct SendParams {
   uint8_t ttl = 0;             // 0: the namespace's default (hop_limit for IPv6)
   bool dont_fragment = false;  // IPv4 DF; IPv6: do not fragment locally either
   bool ignore_pmtu = false;    // IP_PMTUDISC_PROBE/INTERFACE: use the interface's MTU
+  bool has_id = false;         // IPv4: `id` is the sender's own, else it is counted for each pair of hosts
+  uint16_t id = 0;
   uint32_t flow_label = 0;
   bool multicast_loop = true;  // IP_MULTICAST_LOOP: listeners of this host get a copy
 };

@@ -17,7 +17,7 @@ uint16_t IdGenerator::reserve(const IpAddress& src, const IpAddress& dst, uint8_
     c.stamp.store(stamp, std::memory_order_relaxed);
     step = rng_.below(stamp - before);
   }
-  return static_cast<uint16_t>(c.id.fetch_add(count + step, std::memory_order_relaxed) + step);
+  return static_cast<uint16_t>(count_up(c.id, count + step) + step);
 }
 
 uint32_t IdGenerator::fragment_id() {

@@ -77,8 +77,9 @@ bool Ip::Impl::check_ipv4_addresses(const wire::Ipv4Header& h, const Arrival& a,
     return false;
   };
   const RouteTable::Scope dst = routes.scope_of(h.dst, a.ifindex);
+  const RouteTable::Scope src = routes.scope_of(h.src, a.ifindex);
   const bool is_broadcast = dst == RouteTable::Scope::kBroadcast;
-  if (h.src.is_multicast() || routes.scope_of(h.src, a.ifindex) == RouteTable::Scope::kBroadcast) {
+  if (h.src.is_multicast() || src == RouteTable::Scope::kBroadcast) {
     return refuse(DropReason::kIpInvalidSource);
   }
   const bool may_be_anonymous = h.dst.is_broadcast() || is_local_group(h.dst);  // DHCP, IGMP
@@ -86,7 +87,7 @@ bool Ip::Impl::check_ipv4_addresses(const wire::Ipv4Header& h, const Arrival& a,
   if (is_zero_net(h.dst)) return refuse(DropReason::kIpInvalidDest);
   if (!a.is_loopback) {
     if (h.src.is_loopback() || h.dst.is_loopback()) return refuse(DropReason::kIpLocalnet);
-    if (!h.dst.is_multicast() && routes.is_local(h.src)) return refuse(DropReason::kIpLocalSource);
+    if (!h.dst.is_multicast() && src == RouteTable::Scope::kUnicast) return refuse(DropReason::kIpLocalSource);
   }
   if (h.dst.is_multicast()) {
     if (!accepts_group(h.dst, a)) return refuse(DropReason::kIpInAddrErrors);

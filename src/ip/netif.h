@@ -21,7 +21,7 @@ namespace leat::ip {
 struct NetifCounters {
   std::atomic<uint64_t> rx_packets{0}, rx_bytes{0}, rx_dropped{0}, multicast{0};
   std::atomic<uint64_t> tx_packets{0}, tx_bytes{0}, tx_dropped{0};
-  static void add(std::atomic<uint64_t>& c, uint64_t n) { c.fetch_add(n, std::memory_order_relaxed); }
+  static void add(std::atomic<uint64_t>& c, uint64_t n) { count_up(c, n); }
 };
 
 class Netif {

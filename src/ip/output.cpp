@@ -68,7 +68,8 @@ Result<void> Ip::Impl::output_v4(PacketPtr packet, const Route& r, const SendPar
   h.protocol = params.protocol;
   h.src = params.src;
   h.dst = params.dst;
-  h.id = ids.reserve(h.src, h.dst, h.protocol, std::max<uint32_t>(packet->gso_segs, 1), now());
+  h.id =
+      params.has_id ? params.id : ids.reserve(h.src, h.dst, h.protocol, std::max<uint32_t>(packet->gso_segs, 1), now());
   const bool loops = r.is_multicast ? params.multicast_loop : r.is_broadcast;
   if (packet->gso_size == 0 && total > mtu) {
     if (!params.dont_fragment) return fragment_v4(std::move(packet), r, h, mtu, loops);

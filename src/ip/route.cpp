@@ -184,18 +184,30 @@ Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, uint16_t oi
 }
 
 Result<Route> RouteTable::look_up(const IpAddress& dst, const IpAddress& src, uint16_t oif) const {
+  const uint32_t before = generation();  // of this snapshot or an older one
   const Snapshot* s = snapshot();
-  Route out;
-  out.generation = generation();
+  Result<Route> out(std::in_place);
+  const auto fail = [&out](Errno why) { out = std::unexpected(why); };
+  if (dst.family() == Family::kNone) {
+    fail(Errno{EINVAL});
+  } else if (oif != 0 && s->link(oif) == nullptr) {
+    fail(Errno{ENODEV});
+  } else if (const Result<void> found = s->fill(dst, src, oif, *out); !found) {
+    fail(found.error());
+  } else {
+    out->generation = before;
+  }
+  return out;
+}
+
+Result<void> RouteTable::Snapshot::fill(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const {
   IpAddress to = dst;
-  if (dst.family() == Family::kNone) return err(EINVAL);
   if (dst.is_any()) to = dst.is_v4() ? loopback_v4() : loopback_v6();  // as on Linux: this host
-  if (oif != 0 && s->link(oif) == nullptr) return err(ENODEV);
-  const Result<uint16_t> device = s->check_source(to, src, oif);
+  const Result<uint16_t> device = check_source(to, src, oif);
   if (!device) return std::unexpected(device.error());
-  if (!s->fill_local(to, *device, out)) {
+  if (!fill_local(to, *device, out)) {
     const bool is_group = to.is_multicast() || to.is_broadcast();
-    const Result<void> found = is_group ? s->fill_group(to, *device, out) : s->fill_remote(to, *device, out);
+    const Result<void> found = is_group ? fill_group(to, *device, out) : fill_remote(to, *device, out);
     if (!found) return std::unexpected(found.error());
   }
   if (src.family() != Family::kNone && !src.is_any()) out.source = src;
@@ -204,7 +216,7 @@ Result<Route> RouteTable::look_up(const IpAddress& dst, const IpAddress& src, ui
     if (to.is_v6() && !to.is_multicast()) return err(EADDRNOTAVAIL);
     out.source = IpAddress::any(to.family());
   }
-  return out;
+  return {};
 }
 
 // --- changing -----------------------------------------------------------------------------------------------------

@@ -130,6 +130,7 @@ struct RouteTable::Snapshot {
   Result<uint16_t> check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const;
   bool fill_local(const IpAddress& dst, uint16_t oif, Route& out) const;
   Result<void> fill_remote(const IpAddress& dst, uint16_t oif, Route& out) const;
+  Result<void> fill(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
   Result<void> fill_group(const IpAddress& dst, uint16_t oif, Route& out) const;
   void use(const RouteSpec& r, const IpAddress& dst, Route& out) const;
   void use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const;

@@ -62,11 +62,6 @@ void Netns::drop(DropReason r) {
   trace({.at = now(), .kind = TraceKind::kDrop, .a8 = static_cast<uint8_t>(r)});
 }
 
-void Netns::trace(const TraceEvent& e) {
-  Guard guard(trace_lock_);
-  traces_[trace_count_++ % kTraces] = e;
-}
-
 std::vector<TraceEvent> Netns::last_traces(size_t n) const {
   std::vector<TraceEvent> out;
   Guard guard(trace_lock_);

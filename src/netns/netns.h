@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/errno.h"
+#include "base/lone.h"
 #include "base/rng.h"
 #include "base/siphash.h"
 #include "base/time.h"
@@ -95,16 +96,28 @@ class Netns {
   Time now() const { return Time::from_ns(now_.load(std::memory_order_relaxed)); }
   void set_now(Time t);  // an earlier time than now() is ignored
 
-  void count(Mib m, uint64_t n = 1) { counters_[static_cast<size_t>(m)].fetch_add(n, std::memory_order_relaxed); }
+  void count(Mib m, uint64_t n = 1) { count_up(counters_[static_cast<size_t>(m)], n); }
   void uncount(Mib m, uint64_t n = 1) {  // gauges: TcpCurrEstab
-    counters_[static_cast<size_t>(m)].fetch_sub(n, std::memory_order_relaxed);
+    count_down(counters_[static_cast<size_t>(m)], n);
   }
   uint64_t counter(Mib m) const { return counters_[static_cast<size_t>(m)].load(std::memory_order_relaxed); }
 
   void drop(DropReason r);  // counts and traces
   uint64_t drops(DropReason r) const { return drops_[static_cast<size_t>(r)].load(std::memory_order_relaxed); }
 
-  void trace(const TraceEvent& e);
+  // Field by field, so that an event that is made for this call never lies anywhere else.
+  void trace(const TraceEvent& e) {
+    Guard guard(trace_lock_);
+    TraceEvent& to = traces_[trace_count_++ % kTraces];
+    to.at = e.at;
+    to.kind = e.kind;
+    to.a8 = e.a8;
+    to.a16 = e.a16;
+    to.socket = e.socket;
+    to.a = e.a;
+    to.b = e.b;
+    to.c = e.c;
+  }
   std::vector<TraceEvent> last_traces(size_t n) const;  // oldest first
 
   // By Linux's name, "net.ipv4.tcp_rmem" (or with slashes): values separated by tabs, as /proc prints them.
@@ -125,7 +138,7 @@ class Netns {
 
   Sysctls sysctl;
   Rng rng;
-  uint32_t next_cookie() { return cookie_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  uint32_t next_cookie() { return count_up(cookie_, 1u) + 1; }
 
  private:
   static constexpr size_t kTraces = 1024;

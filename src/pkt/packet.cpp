@@ -95,7 +95,7 @@ void copy_header_offsets(const Packet& from, Packet& to) {
 
 // ---- Packet
 
-void Packet::pull(uint32_t n) {
+void Packet::pull_far(uint32_t n) {
   LEAT_CHECK(n <= length);
   for (Packet* p = this; p != nullptr && n != 0; p = p->more) {
     p->length -= n;
@@ -139,7 +139,7 @@ void Packet::drop_more() {
   gone->pool->release(gone);
 }
 
-void Packet::trim(uint32_t new_len) {
+void Packet::trim_far(uint32_t new_len) {
   LEAT_CHECK(new_len <= length);
   uint32_t keep = new_len;
   for (Packet* p = this;; p = p->more) {
@@ -173,8 +173,7 @@ void Packet::trim_own(uint32_t keep) {
   if (buffer->refs.load(std::memory_order_acquire) != 1) end = tail;
 }
 
-bool Packet::pull_linear(uint32_t n) {
-  if (n <= linear_length()) return true;
+bool Packet::pull_linear_far(uint32_t n) {
   if (n > length) return false;
   const uint32_t linear_bytes = linear_length();
   const uint32_t missing = n - linear_bytes;
@@ -297,7 +296,7 @@ Buffer* PacketPool::make_buffer(uint32_t capacity) {
 }
 
 void PacketPool::unref(Buffer* b) {
-  if (b->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) b->pool->free_buffer(b);
+  if (count_down(b->refs, 1u, std::memory_order_acq_rel) == 1) b->pool->free_buffer(b);
 }
 
 void PacketPool::free_buffer(Buffer* b) {

@@ -115,10 +115,16 @@ struct Packet {
     length += n;
     return p;
   }
-  void pull(uint32_t n);        // n bytes off the front, wherever they lie; CHECKs n <= length
-  void trim(uint32_t new_len);  // bytes off the end; new_len <= length
-  bool pull_linear(
-      uint32_t n);  // makes the first n bytes linear (headers only; copies at most those); false: too short
+  void pull(uint32_t n) {  // n bytes off the front, wherever they lie; CHECKs n <= length
+    if (n > linear_length() || more != nullptr) return pull_far(n);
+    data += n;
+    length -= n;
+  }
+  void trim(uint32_t new_len) {  // bytes off the end; new_len <= length
+    if (new_len != length) trim_far(new_len);
+  }
+  // Makes the first n bytes linear (headers only; copies at most those); false: too short.
+  bool pull_linear(uint32_t n) { return n <= linear_length() || pull_linear_far(n); }
   void add_fragment(Buffer* b, uint32_t offset, uint32_t n);  // takes a new reference; coalesces with the last one
   bool can_add_fragment(const Buffer* b, uint32_t offset) const;
   // Copies p's bytes behind the linear ones; a small buffer is doubled for them, at the cost of who charged it:
@@ -132,6 +138,9 @@ struct Packet {
   void for_each_piece(uint32_t offset, uint32_t n, F&& f) const;
 
  private:
+  void pull_far(uint32_t n);
+  void trim_far(uint32_t new_len);
+  bool pull_linear_far(uint32_t n);
   uint32_t pull_own(uint32_t n);
   uint32_t pull_fragments(uint32_t n);
   void drop_more();
@@ -208,7 +217,7 @@ class PacketPool {
   PacketPtr split(Packet& p, uint32_t at);
 
   Buffer* make_buffer(uint32_t capacity);  // one reference; nullptr when memory is out
-  static void ref(Buffer* b) { b->refs.fetch_add(1, std::memory_order_relaxed); }
+  static void ref(Buffer* b) { count_up(b->refs, 1u); }
   static void unref(Buffer* b);
   void release(Packet* p);
 

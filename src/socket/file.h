@@ -78,12 +78,12 @@ struct File final : inet::SockEvents {
   bool try_get() {
     uint32_t r = refs.load();
     while (r != 0) {
-      if (refs.compare_exchange_weak(r, r + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+      if (swap_if(refs, r, r + 1)) return true;
     }
     return false;
   }
-  void get() { refs.fetch_add(1, std::memory_order_relaxed); }
-  bool put() { return refs.fetch_sub(1, std::memory_order_acq_rel) == 1; }  // true: the caller closes it
+  void get() { count_up(refs, 1u); }
+  bool put() { return count_down(refs, 1u, std::memory_order_acq_rel) == 1; }  // true: the caller closes it
 
   void on_events(uint32_t events) override { notify(events); }
   // Wakes who wants these events: everybody who shares, and one of those who asked for EPOLLEXCLUSIVE (all on a
@@ -103,7 +103,7 @@ struct File final : inet::SockEvents {
       uintptr_t v = word_.load(std::memory_order_relaxed);
       for (;;) {
         v &= ~kLocked;
-        if (word_.compare_exchange_weak(v, v | kLocked, std::memory_order_acquire, std::memory_order_relaxed)) break;
+        if (swap_if(word_, v, v | kLocked)) break;
       }
       head = reinterpret_cast<Watch*>(v);
     }

@@ -76,11 +76,11 @@ Result<int> get_rcvbuf(OptionCall& c) {
   return c.sock.rcvbuf;
 }
 void store_sndbuf(OptionCall& c, int64_t v) {
-  c.sock.buf_lock |= inet::kBufLockSend;
+  c.sock.buf_lock = (c.sock.buf_lock | inet::kBufLockSend) & 3;
   c.sock.sndbuf = static_cast<int32_t>(std::max<int64_t>(std::min<int64_t>(v, INT32_MAX / 2) * 2, kMinSndbuf));
 }
 void store_rcvbuf(OptionCall& c, int64_t v) {
-  c.sock.buf_lock |= inet::kBufLockReceive;
+  c.sock.buf_lock = (c.sock.buf_lock | inet::kBufLockReceive) & 3;
   c.sock.rcvbuf = static_cast<int32_t>(std::max<int64_t>(std::min<int64_t>(v, INT32_MAX / 2) * 2, kMinRcvbuf));
 }
 // A negative value counts as unsigned, hence as more than the most.
@@ -107,7 +107,7 @@ Result<int> get_buf_lock(OptionCall& c) {
 }
 Result<void> set_buf_lock(OptionCall& c, int v) {
   if ((v & ~(inet::kBufLockSend | inet::kBufLockReceive)) != 0) return err(EINVAL);
-  c.sock.buf_lock = static_cast<uint8_t>(v);
+  c.sock.buf_lock = static_cast<uint8_t>(v) & 3;
   return {};
 }
 Result<int> get_sndlowat(OptionCall&) {

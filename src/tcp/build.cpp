@@ -153,9 +153,12 @@ void update_after_send(Conn& c, TxSegment& t, uint64_t prior_wstamp_ns, uint32_t
   c.tsorted_sent.push_back(&t);
 }
 
-ip::SendParams send_params(const Conn& c, uint8_t ecn) {
+// As in Linux a connection counts its IP identifications itself, from where nobody can tell.
+ip::SendParams send_params(const Conn& c, uint8_t ecn, uint32_t segs) {
   const inet::SockOptions& o = *c.sk.options;
   ip::SendParams params;
+  params.has_id = true;
+  params.id = static_cast<uint16_t>((c.tsoffset >> 16) + c.segs_out - segs);
   params.src = c.sk.local();
   params.dst = c.sk.remote();
   params.protocol = kProtocolTcp;
@@ -198,7 +201,7 @@ int transmit_segment(Conn& c, TxSegment& t, bool keep) {
   if (after(t.end_seq, c.snd_nxt) || t.seq == t.end_seq) c.tcp.count(Mib::TcpOutSegs, t.segs);
   c.segs_out += t.segs;
   if (c.stamping != nullptr) stamp_sent(c, t);
-  auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn));
+  auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn, t.segs));
   if (!sent) {
     if (to_int(sent.error()) == ENOBUFS) enter_cwr(c);  // the interface's queue is full: congestion right here
     return to_int(sent.error());
@@ -224,7 +227,7 @@ int transmit_control(Conn& c, Seq seq, uint8_t flags) {
   if (h.has_ack()) on_ack_sent(c, h.ack);
   c.tcp.count(Mib::TcpOutSegs);
   ++c.segs_out;
-  auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn));
+  auto sent = c.tcp.ip.output(std::move(p), c.route, send_params(c, ecn, 1));
   return sent ? 0 : to_int(sent.error());
 }
 
@@ -244,6 +247,7 @@ Result<void> send_bare(Tcp& tcp, const BareSegment& b) {
   params.tos = b.tos;
   params.ttl = b.ttl;
   params.dont_fragment = true;
+  params.has_id = true;  // 0: what is never fragmented needs none (RFC 6864)
   tcp.count(Mib::TcpOutSegs);
   if (h.rst()) tcp.count(Mib::TcpOutRsts);
   return tcp.ip.output(std::move(p), *route, params);

@@ -22,7 +22,7 @@ void copy_socket(TcpSock& s, const TcpSock& l, const Request& r) {
   s.sndbuf = l.sndbuf;
   s.rcvbuf = l.rcvbuf;
   s.buf_lock = l.buf_lock;
-  s.bind_lock = l.bind_lock & inet::kBindLockAddress;
+  s.bind_lock = l.bind_lock & inet::kBindLockAddress & 3;
   s.keepalive = l.keepalive;
   s.oob_inline = l.oob_inline;
 }

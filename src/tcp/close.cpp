@@ -143,7 +143,7 @@ bool drop_unread(Conn& c) {
 void leave_file(Conn& c) {
   c.sk.events = nullptr;
   c.orphan = true;
-  c.tcp.counts.orphans.fetch_add(1, std::memory_order_relaxed);
+  count_up(c.tcp.counts.orphans, 1u);
 }
 
 bool is_out_of_memory(const Conn& c) {

@@ -40,7 +40,7 @@ struct Request;
 struct FastOpenQueue;
 
 // A connection's or listener's socket: found by tables, held by files. `conn` is its state.
-struct TcpSock : inet::Sock {
+struct alignas(32) TcpSock : inet::Sock {
   Tcp* tcp = nullptr;
   Conn* conn = nullptr;  // the state, unless it is written down in `dormant`: see wake()
   union {
@@ -53,6 +53,8 @@ struct TcpSock : inet::Sock {
 struct TcpSock6 : TcpSock {
   alignas(8) uint8_t v6_bytes[32] = {};
 };
+
+static_assert(sizeof(TcpSock) == 160 && sizeof(TcpSock6) == 192);
 
 struct SegmentBySeq {
   bool operator()(const TxSegment& a, const TxSegment& b) const { return before(a.seq, b.seq); }

@@ -110,7 +110,7 @@ void done(Conn& c) {
 }
 
 void fail(Conn& c, int error) {
-  c.sk.error = static_cast<uint16_t>(error);
+  c.sk.error = static_cast<uint8_t>(error);
   purge_send_queues(c);
   done(c);
   c.effects.events |= EPOLLERR;

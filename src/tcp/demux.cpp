@@ -7,6 +7,7 @@
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "wire/checksum.h"
+#include "wire/protocol.h"
 
 namespace leat::tcp {
 namespace {
@@ -34,15 +35,14 @@ bool parse_segment(PacketPtr packet, uint8_t dsfield, uint8_t ttl, Segment& seg)
   if (!p.pull_linear(wire::kTcpHeaderBytes)) return false;
   const uint32_t length = static_cast<uint32_t>(p.data[12] >> 4) * 4;
   if (length < wire::kTcpHeaderBytes || !p.pull_linear(length)) return false;
-  auto header = wire::parse_tcp(p.linear());
-  if (!header) return false;
+  const wire::TcpHeader& header = seg.header;
+  if (!wire::parse_tcp(p.linear(), seg.header)) return false;
   p.set_transport_header();
   p.pull(length);
-  seg.header = *header;
   seg.length = p.length;
-  seg.seq = header->seq;
-  seg.end_seq = header->seq + p.length + (header->syn() ? 1u : 0u) + (header->fin() ? 1u : 0u);
-  seg.ack = header->ack;
+  seg.seq = header.seq;
+  seg.end_seq = header.seq + p.length + (header.syn() ? 1u : 0u) + (header.fin() ? 1u : 0u);
+  seg.ack = header.ack;
   seg.dsfield = dsfield;
   seg.ttl = ttl;
   seg.ifindex = p.ifindex;
@@ -192,6 +192,32 @@ void Tcp::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
     return;
   }
   dispatch(*this, {info.dst, info.src, seg.header.dst_port, seg.header.src_port}, seg);
+}
+
+namespace {
+
+// Whose a frame will turn out to be if it is IPv4, whole and without IP options, as most are. true: it may be somebody's.
+bool peek_tuple(const Packet& frame, uint32_t link_header_bytes, inet::FourTuple& t) {
+  constexpr size_t kPorts = 24;  // as far as they reach
+  const ByteView bytes = frame.linear();
+  if (bytes.size() < link_header_bytes + kPorts) return false;
+  const uint8_t* p = bytes.data() + link_header_bytes;
+  if (p[0] != 0x45 || p[9] != wire::kProtocolTcp) return false;
+  t = {IpAddress::from_v4_bytes(p + 16), IpAddress::from_v4_bytes(p + 12), load_be16(p + 22), load_be16(p + 20)};
+  return true;
+}
+
+}  // namespace
+
+// Only where the table is larger than what stays in the cache anyway.
+void Tcp::expect(std::span<Packet* const> frames, uint32_t link_header_bytes) {
+  constexpr size_t kCached = 2048, kAtOnce = 64;
+  if (established.count() < kCached) return;
+  inet::FourTuple tuples[kAtOnce];
+  size_t n = 0;
+  for (const Packet* frame : frames.first(std::min(frames.size(), kAtOnce)))
+    n += peek_tuple(*frame, link_header_bytes, tuples[n]) ? 1 : 0;
+  established.prefetch({tuples, n});
 }
 
 void Tcp::on_time(Time now) {

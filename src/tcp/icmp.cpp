@@ -73,9 +73,9 @@ void revert_rto(Conn& c, Seq seq) {
 void on_connection_error(Conn& c, const ip::IcmpError& e) {
   if (!is_accepted(c) && in_state(c.state(), {State::kSynSent, State::kSynRecv})) return fail(c, e.error);
   if (!c.sk.options->recv_error) {
-    c.sk.soft_error = static_cast<uint16_t>(e.error);
+    c.sk.soft_error = static_cast<uint8_t>(e.error);
   } else {
-    c.sk.error = static_cast<uint16_t>(e.error);
+    c.sk.error = static_cast<uint8_t>(e.error);
     c.effects.events |= EPOLLERR;
   }
 }

@@ -60,8 +60,8 @@ Result<void> Tcp::bind(TcpSock& s, const IpAddress& address, uint16_t port, bool
     s.v6only = v6only;
     return ok;
   }
-  if (!address.is_any()) s.bind_lock |= inet::kBindLockAddress;
-  if (port != 0) s.bind_lock |= inet::kBindLockPort;
+  if (!address.is_any()) s.bind_lock = (s.bind_lock | inet::kBindLockAddress) & 3;
+  if (port != 0) s.bind_lock = (s.bind_lock | inet::kBindLockPort) & 3;
   return {};
 }
 

@@ -27,7 +27,7 @@ void leave_pressure(Tcp& tcp) {
 
 void charge(Conn& c, int64_t pages) {
   Tcp& tcp = c.tcp;
-  const int64_t total = tcp.counts.memory_pages.fetch_add(pages, std::memory_order_relaxed) + pages;
+  const int64_t total = count_up(tcp.counts.memory_pages, pages) + pages;
   if (pages > 0 && total > tcp.ns.sysctl.tcp_mem[1].as<int64_t>()) enter_pressure(tcp);
   const bool is_under = tcp.counts.under_pressure.load(std::memory_order_relaxed);
   if (is_under && total < tcp.ns.sysctl.tcp_mem[0].as<int64_t>()) leave_pressure(tcp);

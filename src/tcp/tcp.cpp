@@ -121,7 +121,7 @@ TcpSock* make_sock(Tcp& tcp, Family family) {
   s->kind = inet::Kind::kConnection;
   s->family = family;
   s->cookie = tcp.ns.next_cookie();
-  tcp.counts.allocated.fetch_add(1, std::memory_order_relaxed);
+  count_up(tcp.counts.allocated, 1u);
   return s;
 }
 
@@ -167,14 +167,14 @@ void Tcp::destroy_sock(TcpSock& s) {
     purge_queues(*s.conn);
     uncharge_memory(*s.conn);
     release_congestion(*s.conn);
-    if (s.conn->orphan) counts.orphans.fetch_sub(1, std::memory_order_relaxed);
+    if (s.conn->orphan) count_down(counts.orphans, 1u);
     conns.destroy(s.conn);
     s.conn = nullptr;
   }
   s.listener = nullptr;
   ports.release(s);
   inet::release_options(s);
-  counts.allocated.fetch_sub(1, std::memory_order_relaxed);
+  count_down(counts.allocated, 1u);
   if (s.v6_offset != 0) {
     socks6.destroy(static_cast<TcpSock6*>(&s));
   } else {
@@ -192,7 +192,7 @@ void Tcp::attach(TcpSock& s, inet::SockEvents* file) {
 
 int Tcp::take_error(TcpSock& s) {
   inet::SockLock lock(s, &drain_backlog);
-  uint16_t& from = s.error != 0 ? s.error : s.soft_error;
+  uint8_t& from = s.error != 0 ? s.error : s.soft_error;
   const int e = from;
   from = 0;
   return e;

@@ -99,6 +99,7 @@ class Tcp final : public ip::Transport {
 
   // --- the turn ---------------------------------------------------------------------------------------------------
   void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
+  void expect(std::span<Packet* const> frames, uint32_t link_header_bytes) override;
   void on_icmp_error(const ip::IcmpError& e) override;
   bool recognizes(const ip::IcmpError& e) override;
   void on_time(Time now);  // fires what is due

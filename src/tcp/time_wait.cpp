@@ -84,7 +84,7 @@ void enter_time_wait(Conn& c, State substate, Duration timeout) {
   }
   copy_identity(*t, c.sk);
   copy_sequence(*t, c, substate);
-  tcp.counts.time_waits.fetch_add(1, std::memory_order_relaxed);
+  count_up(tcp.counts.time_waits, 1u);
   const Duration three_and_a_half = (c.rto << 2) - c.rto / 2;
   if (timeout < three_and_a_half) timeout = three_and_a_half;
   if (substate == State::kTimeWait) timeout = kTimeWaitLen;
@@ -98,7 +98,7 @@ void enter_time_wait(Conn& c, State substate, Duration timeout) {
 void put_time_wait(Tcp& tcp, TimeWait& t) {
   if (!t.put()) return;
   tcp.time_wait_wheel.cancel(t.timer);
-  tcp.counts.time_waits.fetch_sub(1, std::memory_order_relaxed);
+  count_down(tcp.counts.time_waits, 1u);
   if (t.v6_offset != 0) {
     tcp.time_waits6.destroy(static_cast<TimeWait6*>(&t));
   } else {

@@ -108,7 +108,7 @@ void Udp::on_icmp_error(const ip::IcmpError& e) {
         d.offender = e.reporter;
         queue_error(*s, d, e.quoted.subspan(wire::kUdpHeaderBytes));
       }
-      s->error = static_cast<uint16_t>(e.error);
+      s->error = static_cast<uint8_t>(e.error);
       s->events->on_events(EPOLLERR);
     }
   }

@@ -30,7 +30,7 @@ Result<size_t> Udp::receive(UdpSock& s, std::span<const iovec> into, int flags, 
   {
     Guard guard(s.lock);
     wants_stamp = s.options->wants_receive_stamps();
-    if (s.error != 0) return err(std::exchange(s.error, uint16_t{0}));
+    if (s.error != 0) return err(std::exchange(s.error, uint8_t{0}));
     if (s.receive_queue.is_empty()) return err(EAGAIN);
     p = take(s, (flags & MSG_PEEK) != 0);
     what.receive_flags = s.options->receive_flags;
@@ -66,7 +66,7 @@ Result<size_t> Udp::receive_error(UdpSock& s, std::span<const iovec> into, int f
     s.rmem -= p->truesize;
     Packet* next = s.error_queue.front();
     if (!datagram_of(*p).is_stamp()) s.error = 0;
-    if (next != nullptr && !datagram_of(*next).is_stamp()) s.error = static_cast<uint16_t>(datagram_of(*next).error);
+    if (next != nullptr && !datagram_of(*next).is_stamp()) s.error = static_cast<uint8_t>(datagram_of(*next).error);
   }
   what.datagram = datagram_of(*p);
   if (what.datagram.is_stamp()) what.at = p->received;

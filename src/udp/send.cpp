@@ -39,7 +39,7 @@ Result<size_t> Udp::send(UdpSock& s, std::span<const iovec> data, int flags, con
   {
     Guard guard(s.lock);
     if ((s.shutdown & inet::kSendShutdown) != 0) return err(EPIPE);
-    if (s.error != 0) return err(std::exchange(s.error, uint16_t{0}));
+    if (s.error != 0) return err(std::exchange(s.error, uint8_t{0}));
     if (s.pending == nullptr) {
       if (auto ok = plan_send(s, to, plan); !ok) return std::unexpected(ok.error());
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <cstring>
@@ -22,7 +23,14 @@ class IpAddress {
   static IpAddress from_v4(uint32_t host_order) {
     IpAddress a;
     a.family_ = Family::kIpv4;
-    store_be32(a.bytes_.data() + 12, host_order);
+    if constexpr (std::endian::native == std::endian::little) {
+      // In one store: a copy that follows at once would have to wait for two.
+      using Words = uint64_t __attribute__((vector_size(16)));
+      const Words words = {0, uint64_t{__builtin_bswap32(host_order)} << 32};
+      std::memcpy(a.bytes_.data(), &words, 16);
+    } else {
+      store_be32(a.bytes_.data() + 12, host_order);
+    }
     return a;
   }
   static IpAddress from_v4_bytes(const uint8_t* p) { return from_v4(load_be32(p)); }

@@ -78,7 +78,7 @@ uint32_t fast_open_length(const FastOpenCookie& c) {
   return ((c.experimental ? 4u : 2u) + c.length + 3u) & ~3u;
 }
 
-Layout lay_out(const TcpOptions& o) {
+[[gnu::always_inline]] inline Layout lay_out(const TcpOptions& o) {
   Layout l;
   if (o.mss != 0) l.length += 4;
   if (o.has_timestamp) l.length += 12;  // sackOK takes the place of its two nops
@@ -140,11 +140,16 @@ void put_options(uint8_t* p, const TcpOptions& o, const Layout& l) {
 }  // namespace
 
 std::optional<TcpHeader> parse_tcp(ByteView bytes) {
-  if (bytes.size() < kTcpHeaderBytes) return std::nullopt;
+  std::optional<TcpHeader> h(std::in_place);
+  if (!parse_tcp(bytes, *h)) h.reset();
+  return h;
+}
+
+bool parse_tcp(ByteView bytes, TcpHeader& h) {
+  if (bytes.size() < kTcpHeaderBytes) return false;
   const uint8_t* p = bytes.data();
   const uint8_t header_length = static_cast<uint8_t>((p[12] >> 4) * 4);
-  if (header_length < kTcpHeaderBytes || header_length > bytes.size()) return std::nullopt;
-  TcpHeader h;
+  if (header_length < kTcpHeaderBytes || header_length > bytes.size()) return false;
   h.src_port = load_be16(p);
   h.dst_port = load_be16(p + 2);
   h.seq = load_be32(p + 4);
@@ -155,7 +160,7 @@ std::optional<TcpHeader> parse_tcp(ByteView bytes) {
   h.urgent = load_be16(p + 18);
   h.header_length = header_length;
   parse_tcp_options(bytes.subspan(kTcpHeaderBytes, header_length - kTcpHeaderBytes), h.syn(), h.options);
-  return h;
+  return true;
 }
 
 void parse_tcp_options(ByteView options, bool is_syn, TcpOptions& out) {

@@ -69,6 +69,7 @@ struct TcpHeader {
 // The fixed part and the data offset are checked: nullopt when fewer bytes than the header says or it says < 20.
 // `bytes` starts at the TCP header and holds at least the whole header.
 std::optional<TcpHeader> parse_tcp(ByteView bytes);
+bool parse_tcp(ByteView bytes, TcpHeader& into);  // which is as TcpHeader{} makes it: without a copy
 
 // Only the options (bytes between the fixed header and the data).
 void parse_tcp_options(ByteView options, bool is_syn, TcpOptions& out);

@@ -66,6 +66,21 @@ TEST(Slab, ObjectsBeyondEightKilobytesGetBlocksForSixteen) {
     slab.free_raw(o);
 }
 
+TEST(Slab, WhatWasFreedLastIsHandedOutFirst) {
+  SlabBase slab("test", 256, 8);
+  std::vector<void*> objects;
+  for (int i = 0; i < 200; ++i)
+    objects.push_back(slab.alloc_raw());
+  for (void* o : objects)
+    slab.free_raw(o);
+  EXPECT_EQ(slab.in_use(), 0u);
+  EXPECT_EQ(slab.alloc_raw(), objects[199]);
+  EXPECT_EQ(slab.alloc_raw(), objects[198]);
+  EXPECT_EQ(slab.in_use(), 2u);
+  slab.free_raw(objects[199]);
+  slab.free_raw(objects[198]);
+}
+
 TEST(Slab, TheLimitBoundsWhatIsInUse) {
   SlabBase slab("test", 64, 8);
   slab.set_limit(2);

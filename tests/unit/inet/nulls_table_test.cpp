@@ -170,7 +170,7 @@ TEST(NullsTable, AChainThatMovesUnderAReaderLosesNothing) {
   Rng rng(seed_of(4));
   NullsTable<Hooks> table(rng, 8192);
   std::deque<Sock4> socks;
-  while (table.count() < 8200) {
+  while (table.count() < 4100) {
     set_tuple(socks.emplace_back(), numbered(static_cast<uint32_t>(socks.size())));
     table.insert(&socks.back());
   }
@@ -204,7 +204,7 @@ TEST(NullsTable, AReaderAnywhereInAChainThatIsSplitFindsAll) {
       }
       for (int i = 3; i >= 0; --i)
         table.insert(&socks[static_cast<size_t>(i)]);  // chain: 0 1 2 3; 4 is a miss
-      while (table.count() < 8200) {
+      while (table.count() < 4100) {
         set_tuple(others.emplace_back(), numbered(n++));
         if ((table.hash_of(others.back().tuple()) & 8191) != 7) table.insert(&others.back());
       }
@@ -232,7 +232,7 @@ TEST(NullsTable, AReaderCarriedIntoTheChainThatItsOwnIsJoinedToStartsAgain) {
   Rng rng(seed_of(6));
   NullsTable<Hooks> table(rng, 1);
   std::deque<Sock4> socks;
-  for (uint32_t n = 0; n < 5000; ++n) {
+  for (uint32_t n = 0; n < 4000; ++n) {
     set_tuple(socks.emplace_back(), numbered(n));
     table.insert(&socks.back());
     table.grow_if_needed();

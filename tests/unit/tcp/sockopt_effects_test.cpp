@@ -147,7 +147,7 @@ TEST(SockOptEffects, ALargeLowWaterMarkGrowsTheReceiveBuffer) {
 TEST(SockOptEffects, ALowWaterMarkIsAtMostHalfOfABufferThatTheUserHasSet) {
   Loop l;
   Pair p(l);
-  p.server.buf_lock |= inet::kBufLockReceive;
+  p.server.buf_lock = inet::kBufLockReceive;
   p.server.rcvbuf = 20'000;
   inet::own_options(p.server)->rcvlowat = 1'000'000;
   l.tcp.on_option_changed(p.server, SOL_SOCKET, SO_RCVLOWAT);
