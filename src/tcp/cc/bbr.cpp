@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "tcp/cc/algorithms.h"
-#include "tcp/cc/windowed.h"
 
 namespace leat::tcp::cc::bbr {
 namespace {
@@ -113,9 +112,7 @@ void init(Sender& s) {
   b.min_rtt_us = s.rtt_min.get();
   b.min_rtt_stamp = s.jiffies();
   b.ack_epoch_us = s.mstamp_us;
-  b.pacing_gain = kHighGain;
-  b.cwnd_gain = kHighGain;
-  pace_by_rtt(s);
+  pace_by_rtt(s);  // the gains come with the first ACK
   reset_long_term(s);
   if (s.pacing_status == 0) s.pacing_status = 1;
 }

@@ -193,8 +193,8 @@ void update_min_rtt(Sender& s, const RateSample& rs) {
     b.min_rtt_stamp = s.jiffies();
   }
   if (is_old && !b.idle_restart && b.mode != Mode::kProbeRtt) {
-    save_cwnd(s);
     b.mode = Mode::kProbeRtt;
+    save_cwnd(s);  // in this mode: as on Linux, a larger window of before stays
     b.probe_rtt_done_stamp = 0;
   }
   if (b.mode == Mode::kProbeRtt) probe_rtt(s);

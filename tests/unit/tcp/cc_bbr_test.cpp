@@ -241,6 +241,34 @@ TEST_F(BbrTest, ProbesTheRttAfterTenSecondsWithFourSegmentsForTwoHundredMillisec
   EXPECT_EQ(cwnd_gain(), 512u);
 }
 
+// As Linux, which saves the window when it has entered the mode: the larger one of before stays.
+TEST_F(BbrTest, LeavesTheProbeOfTheRttWithTheLargestWindowItHadSaved) {
+  reach_probe_bw();
+  for (int i = 0; i < 20; ++i)
+    round(40);
+  s.snd_cwnd = 500;
+  (void)bbr.ssthresh(s);  // saves it
+  s.snd_cwnd = 90;
+  for (int i = 0; i < 1000; ++i)
+    round(40, 12'000);
+  EXPECT_EQ(s.snd_cwnd, 4u);
+  s.packets_out = 4;
+  for (int i = 0; i < 3; ++i)
+    deliver(sample(4));
+  s.mstamp_us += 300'000;
+  s.app_limited = 1;
+  bbr.cwnd_event(s, Event::kTxStart);  // ends it
+  EXPECT_EQ(s.snd_cwnd, 500u);
+}
+
+TEST_F(BbrTest, HasNoGainsBeforeTheFirstAck) {
+  EXPECT_EQ(pacing_gain(), 0u);  // Linux 6.18 says so in TCP_CC_INFO
+  EXPECT_EQ(cwnd_gain(), 0u);
+  round(10);
+  EXPECT_EQ(pacing_gain(), kStartupGain);
+  EXPECT_EQ(cwnd_gain(), kStartupGain);
+}
+
 TEST_F(BbrTest, ConservesPacketsForTheFirstRoundTripOfRecoveryAndRestoresTheWindowAfterIt) {
   reach_probe_bw();
   for (int i = 0; i < 20; ++i)
