@@ -131,6 +131,11 @@ class Impl final : public KernelTarget {
   uint64_t counter(const std::string& name) override;
   int shell(const std::string& command) override { return std::system(command.c_str()); }
   bool configure(const std::string& command, std::string& why) override {
+    // Scripts name one command and its words; nothing in them is for the shell, which is root's here.
+    if (command.find_first_of("$`\\\"'|&;<>(){}*?[]~#!\n") != std::string::npos) {
+      why = "'" + command + "' has a character that a shell would understand; there is no shell for scripts";
+      return false;
+    }
     if (shell(command + " > /dev/null 2>&1") == 0) return true;
     why = "'" + command + "' failed";
     return false;
@@ -247,6 +252,10 @@ void Impl::inject(const std::vector<uint8_t>& packet) {
 }
 
 bool Impl::set_sysctl(const std::string& name, const std::string& value, std::string& why) {
+  if (!name.starts_with("net.") || name.find('/') != std::string::npos) {
+    why = "'" + name + "' is the whole machine's: a script sets net.… only, which are its namespace's";
+    return false;
+  }
   std::string path = name;
   for (char& c : path) {
     if (c == '.') c = '/';

@@ -51,6 +51,15 @@ TEST_F(KernelTargetTest, SysctlsAndCountersAreThoseOfANamespaceOfItsOwn) {
   EXPECT_EQ(target->counter("TcpActiveOpens"), 1u);
 }
 
+TEST_F(KernelTargetTest, ScriptsReachNeitherTheRestOfTheMachineNorAShell) {
+  std::string why;
+  EXPECT_FALSE(target->set_sysctl("kernel.domainname", "x", why));
+  EXPECT_NE(why.find("the whole machine's"), std::string::npos) << why;
+  for (const char* command : {"ip link $(true)", "ip link `true`", "ip link; true", "ip link | cat", "ip link > x"})
+    EXPECT_FALSE(target->configure(command, why)) << command;
+  EXPECT_TRUE(target->configure("ip link show dev tun0", why)) << why;
+}
+
 TEST_F(KernelTargetTest, OnlyDescriptorsThatItMadeMayBeClosed) {
   EXPECT_EQ(target->calls().close(0), -EBADF);
 }
