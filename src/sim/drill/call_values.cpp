@@ -21,13 +21,17 @@ void append(std::vector<uint8_t>& out, int64_t value, size_t bytes) {
 }
 
 // "\x01" and the like; everything else is itself.
-std::string unescape(const std::string& text) {
+std::string unescape(const Expr& e) {
+  const std::string& text = e.text;
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\' || i + 1 >= text.size()) {
       out += text[i];
-    } else if (text[i + 1] == 'x' && i + 3 < text.size()) {
-      out += static_cast<char>(std::stoi(text.substr(i + 2, 2), nullptr, 16));
+    } else if (text[i + 1] == 'x') {
+      const std::string digits = text.substr(i + 2, 2);
+      if (digits.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos || digits.size() != 2)
+        fail(e, "\\x needs two hexadecimal digits, not '" + digits + "'");
+      out += static_cast<char>(std::stoi(digits, nullptr, 16));
       i += 3;
     } else {
       ++i;
@@ -35,6 +39,19 @@ std::string unescape(const std::string& text) {
     }
   }
   return out;
+}
+
+// [1, 2]: as 32-bit numbers, the rest as bytes.
+std::string words_of(const std::vector<uint8_t>& bytes) {
+  std::string out;
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t n = bytes.size() - i >= 4 ? 4 : 1;
+    uint32_t v = 0;
+    std::memcpy(&v, bytes.data() + i, n);
+    out += (out.empty() ? "[" : ", ") + std::to_string(v);
+    i += n;
+  }
+  return out.empty() ? "nothing" : out + "]";
 }
 
 }  // namespace
@@ -65,7 +82,7 @@ int64_t to_number(const Expr& e) {
 
 std::string to_text(const Expr& e) {
   if (e.kind != Expr::Kind::kString) fail(e, "a \"string\" is expected here");
-  return unescape(e.text);
+  return unescape(e);
 }
 
 const Expr& inside(const Expr& e) {
@@ -122,7 +139,7 @@ void check_bytes(const Expr& given, const std::vector<uint8_t>& bytes) {
     return check_number(e, is_word ? static_cast<int32_t>(v) : v, "the value");
   }
   const std::vector<uint8_t> expected = to_bytes(e, bytes.size());
-  if (expected != bytes) fail(e, "the value differs");
+  if (expected != bytes) fail(e, "the value: expected " + words_of(expected) + ", was " + words_of(bytes));
 }
 
 Address make_address(const Session& s, const IpAddress& ip, uint16_t port) {

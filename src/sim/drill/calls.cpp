@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <memory>
 
 #include "sim/drill/call_messages.h"
@@ -17,6 +17,9 @@ namespace leat::drill {
 namespace {
 
 constexpr int64_t kMostBytes = 1 << 30;
+constexpr size_t kMostOptionBytes = 64 * 1024;  // of a socket option; a length that lies has no more behind it
+constexpr int kMostEvents = 1024;
+constexpr size_t kIoctlBytes = 256;
 
 class Builder {
  public:
@@ -250,13 +253,13 @@ void Builder::get_option() {
   count(5);
   const int level = number(1), name = number(2);
   const size_t length = static_cast<size_t>(is_any(arg(4)) ? 512 : std::max<int64_t>(0, to_number(inside(arg(4)))));
-  auto value = std::make_shared<std::vector<uint8_t>>(std::max<size_t>(length, 512));
+  auto value = std::make_shared<std::vector<uint8_t>>(std::clamp<size_t>(length, 512, kMostOptionBytes));
   auto n = std::make_shared<socklen_t>(static_cast<socklen_t>(length));
   plain(
       [fd = fd(0), level, name, value, n](Calls& c) { return c.getsockopt(fd, level, name, value->data(), n.get()); });
   out_.conclude = [value, n, e = &arg(3), wanted = &arg(4)](int64_t r) {
     if (r < 0) return;
-    value->resize(*n);
+    value->resize(std::min<size_t>(*n, value->size()));
     check_bytes(*e, *value);
     if (inside(*e).kind != Expr::Kind::kString && !is_any(*wanted))
       check_number(inside(*wanted), *n, "the value's length");
@@ -271,7 +274,7 @@ void Builder::set_option() {
   const Expr& e = arg(3);
   const bool is_null = e.kind == Expr::Kind::kWord && e.text == "NULL";
   if (!is_null) *value = to_bytes(e, length);
-  if (!is_null && value->size() < length) value->resize(length);
+  if (!is_null && value->size() < length) value->resize(std::min<size_t>(length, kMostOptionBytes));
   plain([fd = fd(0), level, name, value, length, is_null](Calls& c) {
     return c.setsockopt(fd, level, name, is_null ? nullptr : value->data(), length);
   });
@@ -289,12 +292,12 @@ void Builder::control() {
     return plain([fd = fd(0), k = number(1), a = to_number(arg(2))](Calls& c) { return c.fcntl(fd, k, a); });
   }
   count(3);
-  auto value = std::make_shared<int>(0);
+  auto value = std::make_shared<std::array<int, kIoctlBytes / sizeof(int)>>();
   plain([fd = fd(0), request = static_cast<unsigned long>(to_number(arg(1))), value](Calls& c) {
-    return c.ioctl(fd, request, value.get());
+    return c.ioctl(fd, request, value->data());
   });
   out_.conclude = [value, e = &arg(2)](int64_t r) {
-    if (r >= 0) check_number(inside(*e), *value, "the value");
+    if (r >= 0) check_number(inside(*e), value->front(), "the value");
   };
 }
 
@@ -352,13 +355,14 @@ void Builder::epoll() {
     return plain(
         [ep = fd(0), op = number(1), f = fd(2), event](Calls& c) { return c.epoll_ctl(ep, op, f, event.get()); });
   }
-  auto events = std::make_shared<std::vector<epoll_event>>(static_cast<size_t>(std::clamp(number(2), 1, 1024)));
-  plain([ep = fd(0), events, n = number(2), timeout = number(3)](Calls& c) {
+  auto events = std::make_shared<std::vector<epoll_event>>(static_cast<size_t>(kMostEvents));
+  plain([ep = fd(0), events, n = std::min(number(2), kMostEvents), timeout = number(3)](Calls& c) {
     return c.epoll_wait(ep, events->data(), n, timeout);
   });
   out_.conclude = [events, e = &arg(1)](int64_t r) {
     for (size_t i = 0; !is_any(*e) && r > 0 && i < static_cast<size_t>(r); ++i) {
       const bool is_list = e->kind == Expr::Kind::kList;
+      if (is_list && e->items.empty()) throw ScriptError(e->place, "no event is listed here, and there was one");
       const Expr& one = is_list ? e->items[std::min(i, e->items.size() - 1)] : *e;
       const epoll_event expected = to_event(one);
       if (expected.events != (*events)[i].events) check_number(*one.field("events"), (*events)[i].events, "events");

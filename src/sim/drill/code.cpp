@@ -163,9 +163,11 @@ Value Evaluation::call(const CodeNode& n) {
   }
   if (n.text == "str" && a.size() == 1) return to_string_value(a[0]);
   if (a.size() == 1 && !is_text(a[0])) {
-    if (n.text == "abs")
-      return order(a[0], int64_t{0}) < 0 ? integers(n, "*", -1, static_cast<int64_t>(real_of(a[0]))) : a[0];
-    if (n.text == "int") return static_cast<int64_t>(real_of(a[0]));
+    const bool is_real = std::holds_alternative<double>(a[0]);
+    if (n.text == "abs" && order(a[0], int64_t{0}) >= 0) return a[0];
+    if (n.text == "abs") return is_real ? Value(-real_of(a[0])) : integers(n, "-", 0, std::get<int64_t>(a[0]));
+    if (n.text == "int" && is_real && !(std::abs(real_of(a[0])) < 9e18)) fail(n, "this does not fit into 64 bits");
+    if (n.text == "int") return is_real ? Value(static_cast<int64_t>(real_of(a[0]))) : a[0];
   }
   fail(n, "there is no function '" + n.text + "' for this; there are min, max, abs, int and str");
 }

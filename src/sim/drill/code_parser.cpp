@@ -1,5 +1,6 @@
 // Code's text to statements: a lexer that knows Python's rules for lines, and one function for each level of binding.
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 
 #include "sim/drill/code.h"
@@ -86,9 +87,10 @@ void Lexer::lex_number(Token& t) {
     step();
   }
   char* end = nullptr;
-  if (t.kind == Token::Kind::kNumber) (void)std::strtoll(t.text.c_str(), &end, is_hex ? 16 : 10);
+  errno = 0;
+  if (t.kind == Token::Kind::kNumber) (void)std::strtoull(t.text.c_str(), &end, is_hex ? 16 : 10);
   if (t.kind == Token::Kind::kFloat) (void)std::strtod(t.text.c_str(), &end);
-  if (*end != '\0') throw ScriptError(t.place, "'" + t.text + "' is not a number");
+  if (*end != '\0' || errno == ERANGE) throw ScriptError(t.place, "'" + t.text + "' is not a number");
 }
 
 void Lexer::lex_symbol(Token& t) {
@@ -189,9 +191,25 @@ class CodeParser {
     return n;
   }
 
+  // Of what calls itself: a text full of brackets is refused before it has filled the program's own stack.
+  class Nesting {
+   public:
+    explicit Nesting(CodeParser& p) : parser_(p) {
+      if (++p.depth_ > kMostNested) p.fail("code that is nested less deeply");
+    }
+    ~Nesting() { --parser_.depth_; }
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+
+   private:
+    CodeParser& parser_;
+  };
+  static constexpr int kMostNested = 100;
+
   std::string_view text_;
   std::vector<Token> tokens_;
   size_t at_ = 0;
+  int depth_ = 0;
 };
 
 void CodeParser::call_arguments(std::vector<CodeNode>& out) {
@@ -238,6 +256,7 @@ CodeStatement CodeParser::statement() {
 }
 
 CodeNode CodeParser::expression() {
+  const Nesting nesting(*this);
   CodeNode value = disjunction();
   if (!is("if")) return value;
   CodeNode n = node(Kind::kIfElse);
@@ -271,6 +290,7 @@ CodeNode CodeParser::conjunction() {
 
 CodeNode CodeParser::negation() {
   if (!is("not")) return comparison();
+  const Nesting nesting(*this);
   CodeNode n = node(Kind::kNot);
   take("not");
   n.operands.push_back(negation());
@@ -319,6 +339,7 @@ CodeNode CodeParser::binary(size_t level) {
 
 CodeNode CodeParser::unary() {
   if (!is("-") && !is("+") && !is("~")) return primary();
+  const Nesting nesting(*this);
   CodeNode n = node(Kind::kUnary);
   n.text = now().text;
   ++at_;
@@ -331,7 +352,7 @@ CodeNode CodeParser::primary() {
   const Token t = now();
   switch (t.kind) {
     case Token::Kind::kNumber:
-      n.number = static_cast<int64_t>(std::strtoull(t.text.c_str(), nullptr, 0));
+      n.number = static_cast<int64_t>(std::strtoull(t.text.c_str(), nullptr, t.text.starts_with("0x") ? 16 : 10));
       break;
     case Token::Kind::kFloat:
       n.kind = Kind::kFloat;

@@ -9,7 +9,6 @@
 // They may be joined by newlines, ;, && and ||; redirections are passed over.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>

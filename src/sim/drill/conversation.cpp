@@ -54,7 +54,6 @@ void Conversation::learn(const LivePacket& live, const PacketSpec& script) {
 
 PacketSpec Conversation::to_script(const LivePacket& live) const {
   PacketSpec p = live.spec;
-  p.src_port = p.dst_port = 0;
   if (!live.is_tcp()) return p;
   p.seq -= local_offset(is_syn(p));
   if (has_ack(p)) p.ack -= remote_offset(is_syn(p));
@@ -151,6 +150,12 @@ void compare_ip(const PacketSpec& e, const PacketSpec& a, Differences& d) {
   if (e.tos_check == PacketSpec::TosCheck::kEitherEct && ecn != 1 && ecn != 2) d.add("ECN", "ect0 or ect1", kEcn[ecn]);
   if (e.tos_check == PacketSpec::TosCheck::kTos) d.check("TOS", e.tos, a.tos);
   if (e.ttl != 0) d.check("TTL", e.ttl, a.ttl);
+  if (e.flow_label != 0) d.check("flow label", e.flow_label, a.flow_label);
+}
+
+void compare_ports(const PacketSpec& e, const PacketSpec& a, Differences& d) {
+  if (e.src_port != 0) d.check("source port", e.src_port, a.src_port);
+  if (e.dst_port != 0) d.check("destination port", e.dst_port, a.dst_port);
 }
 
 void compare_flags(const PacketSpec& e, const PacketSpec& a, Differences& d) {
@@ -199,6 +204,7 @@ std::string difference(const PacketSpec& e, const PacketSpec& a, const MatchRule
     if (e.icmp_id != 0) d.check("id", e.icmp_id, a.icmp_id);
     return d.take();
   }
+  compare_ports(e, a, d);
   d.check("payload bytes", e.payload, a.payload);
   if (e.protocol == PacketSpec::Protocol::kUdp) return d.take();
   compare_flags(e, a, d);

@@ -116,9 +116,20 @@ std::string Cursor::defined(std::string_view what) {
   return d->second;
 }
 
+int64_t Cursor::defined_integer(std::string_view what) {
+  const size_t from = at_;
+  const std::string value = defined(what);
+  char* end = nullptr;
+  errno = 0;
+  const int64_t number = std::strtoll(value.c_str(), &end, 0);
+  if (value.empty() || *end != '\0' || errno == ERANGE)
+    fail_at(from, "'" + value + "', which this word stands for, is not a number; expected " + std::string(what));
+  return number;
+}
+
 int64_t Cursor::integer(std::string_view what) {
   skip();
-  if (at_word()) return std::strtoll(defined(what).c_str(), nullptr, 0);
+  if (at_word()) return defined_integer(what);
   if (!at_number()) fail(what);
   const size_t from = at_;
   const bool is_negative = peek() == '-';
@@ -145,9 +156,13 @@ int64_t Cursor::microseconds(std::string_view what) {
   skip();
   if (peek() == '-') fail(std::string(what) + ", which is not negative");
   if (!at_number()) fail(what);
+  constexpr int64_t kMostSeconds = 1'000'000'000;
+  const size_t from = at_;
   int64_t us = 0;
-  while (is_digit(peek()))
+  while (is_digit(peek())) {
     us = us * 10 + (text_[at_++] - '0');
+    if (us > kMostSeconds) fail_at(from, std::string(what) + " must be below 1000000000 seconds");
+  }
   us *= 1'000'000;
   if (peek() != '.' || peek(1) == '.') return us;  // "0...0.1": the dots are the range's
   ++at_;

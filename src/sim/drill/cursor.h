@@ -50,6 +50,7 @@ class Cursor {
   Place place_of(size_t offset) const;
   std::string shown() const;  // what stands here, for a message
   std::string raw_word();
+  int64_t defined_integer(std::string_view what);
   std::string_view text_;
   const Definitions& definitions_;
   size_t at_ = 0;

@@ -40,8 +40,11 @@ class CallParser {
     return e;
   }
 
+  static constexpr int kMostNested = 50;
+
   Cursor& c_;
   const Definitions& definitions_;
+  int depth_ = 0;
 };
 
 // (Operation now in progress), (flags O_RDWR): for the reader only.
@@ -61,7 +64,9 @@ std::vector<Expr> CallParser::list(const char* end) {
 }
 
 Expr CallParser::expr() {
+  if (++depth_ > kMostNested) c_.fail("an expression that is nested less deeply");
   Expr first = primary();
+  --depth_;
   if (!c_.is_next("|")) return first;
   Expr all = start(Expr::Kind::kOr);
   all.place = first.place;

@@ -23,6 +23,7 @@ class Parser {
     while (!c_.at_end() && !c_.is_next("`"))
       event();
     if (!c_.at_end()) {
+      script_.cleanup_place = c_.place();
       script_.cleanup_command = c_.quoted('`', "a command");
       if (!c_.at_end()) c_.fail("the end of the script, because an event has a time: a command without is the last");
     }

@@ -107,6 +107,7 @@ void Run::run() {
     note(p.at.us() - start_us_, "(nobody looked) " + to_string_spec(session_.current->to_script(p)));
   }
   clean_up();
+  if (!script_.cleanup_command.empty()) command(script_.cleanup_command, script_.cleanup_place);
   ++events_;
 }
 

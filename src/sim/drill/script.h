@@ -119,7 +119,7 @@ struct Script {
   std::string path;
   std::vector<ScriptOption> options;
   std::string init_command, cleanup_command;
-  Place init_place;
+  Place init_place, cleanup_place;
   std::vector<Event> events;
 };
 

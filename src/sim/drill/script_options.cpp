@@ -6,13 +6,21 @@
 namespace leat::drill {
 namespace {
 
-int64_t number_of(const ScriptOption& o, int64_t max) {
+int64_t number_of(const ScriptOption& o, int64_t max, int64_t min = 0) {
   char* end = nullptr;
   const long long v = std::strtoll(o.value.c_str(), &end, 0);
-  if (o.value.empty() || *end != '\0' || v < 0 || v > max) {
-    throw ScriptError(o.place,
-                      "--" + o.name + " needs a number from 0 to " + std::to_string(max) + ", not '" + o.value + "'");
+  if (o.value.empty() || *end != '\0' || v < min || v > max) {
+    throw ScriptError(o.place, "--" + o.name + " needs a number from " + std::to_string(min) + " to " +
+                                   std::to_string(max) + ", not '" + o.value + "'");
   }
+  return v;
+}
+
+double percent_of(const ScriptOption& o) {
+  char* end = nullptr;
+  const double v = std::strtod(o.value.c_str(), &end);
+  if (o.value.empty() || *end != '\0' || !(v >= 0 && v <= 1000))
+    throw ScriptError(o.place, "--" + o.name + " needs a percentage from 0 to 1000, not '" + o.value + "'");
   return v;
 }
 
@@ -58,11 +66,11 @@ void Settings::apply(const ScriptOption& o) {
   } else if (o.name == "tolerance_usecs") {
     tolerance_us = number_of(o, 60'000'000);
   } else if (o.name == "tolerance_percent") {
-    tolerance_percent = std::strtod(o.value.c_str(), nullptr);
+    tolerance_percent = percent_of(o);
   } else if (o.name == "mss") {
     network_.rx_gso_size = static_cast<unsigned>(number_of(o, 65535));
   } else if (o.name == "mtu") {
-    network_.mtu = static_cast<unsigned>(number_of(o, 65535));
+    network_.mtu = static_cast<unsigned>(number_of(o, 65535, 68));
   } else if (o.name == "bind_port") {
     bind_port = static_cast<uint16_t>(number_of(o, 65535));
   } else if (o.name == "connect_port") {

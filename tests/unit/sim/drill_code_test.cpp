@@ -49,6 +49,8 @@ TEST_F(DrillCode, operators_bind_as_in_python) {
   EXPECT_EQ(number("~0x0f & 0xff"), 0xf0);
   EXPECT_EQ(number("5 if tcpi_lost else 6"), 6);
   EXPECT_EQ(number("max(1, 9, 3) + min(4, 2) + abs(-1)"), 12);
+  EXPECT_EQ(number("abs(-1.5) == 1.5 and abs(-0x10) == 16 and int(-1.5) == -1"), 1);
+  EXPECT_EQ(number("010"), 10);
 }
 
 TEST_F(DrillCode, comparisons_chain) {
@@ -91,6 +93,10 @@ TEST_F(DrillCode, what_is_unknown_or_impossible_has_its_place) {
   EXPECT_THAT(error("if 1: print(1)"), HasSubstr("'if' is not in this runner's code"));
   EXPECT_THAT(error("x = $"), HasSubstr("1:5: '$' has no meaning"));
   EXPECT_THAT(error("x = 'abc"), HasSubstr("no end"));
+  EXPECT_THAT(error("x = 99999999999999999999"), HasSubstr("is not a number"));
+  EXPECT_THAT(error("x = int(1.5e300)"), HasSubstr("does not fit into 64 bits"));
+  EXPECT_THAT(error("x = " + std::string(100'000, '(')), HasSubstr("nested less deeply"));
+  EXPECT_THAT(error("x = " + std::string(100'000, '-') + "1"), HasSubstr("nested less deeply"));
   EXPECT_THAT(error("x = 12ab"), HasSubstr("'12ab' is not a number"));
 }
 

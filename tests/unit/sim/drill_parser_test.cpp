@@ -157,6 +157,9 @@ TEST(DrillParser, faults_have_a_place_and_say_what_was_expected) {
   EXPECT_THAT(error("0 %{ assert 1 + }%"), HasSubstr("1:17: found the end; expected a value"));
   EXPECT_THAT(error("0 < S 0:0(0) win 1 <...>"), HasSubstr("says nothing about what to send"));
   EXPECT_THAT(error("0 < ipv4 1.2.3.4 > 5.6.7.8: . 1:1(0) ack 1 win 1"), HasSubstr("tunnels"));
+  EXPECT_THAT(error("99999999999999999999 `true`"), HasSubstr("below 1000000000 seconds"));
+  EXPECT_THAT(error("--define=X=abc\n0 < S 0:0(0) win X"), HasSubstr("'abc', which this word stands for"));
+  EXPECT_THAT(error("0 write(4, " + std::string(100'000, '[')), HasSubstr("nested less deeply"));
   EXPECT_THAT(error("0 write(4, 99999999999999999999, 1) = 1"), HasSubstr("does not fit into 64 bits"));
 }
 

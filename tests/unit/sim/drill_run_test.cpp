@@ -94,6 +94,52 @@ TEST(DrillRun, commands_that_are_not_known_are_refused) {
       Outcome::Kind::kPassed);
 }
 
+TEST(DrillRun, interface_commands_do_what_they_say_or_are_refused) {
+  const auto why = [](const std::string& command) { return run("0 `" + command + "`\n").report; };
+  EXPECT_EQ(why("ip route change 192.0.2.1 via 192.168.0.2 dev tun0 advmss 600 mtu lock 640 rto_min 20ms"), "");
+  EXPECT_EQ(why("tc qdisc replace dev tun0 root pfifo limit 10; tc qdisc delete dev tun0 root"), "");
+  EXPECT_THAT(why("ip route del 192.0.2.1"), HasSubstr("add, change or replace"));
+  EXPECT_THAT(why("ip route change 192.0.2.1 congctl bbr"), HasSubstr("leat's routes have no 'congctl bbr'"));
+  EXPECT_THAT(why("ip route change 192.0.2.1 advmss lock 600"), HasSubstr("no 'advmss lock 600'"));
+  EXPECT_THAT(why("ip route change 192.0.2.1 mtu 12x"), HasSubstr("no 'mtu 12x'"));
+  EXPECT_THAT(why("tc qdisc replace dev tun0 root netem delay 10ms"), HasSubstr("no 'netem'"));
+  EXPECT_THAT(why("tc qdisc replace dev tun0 root fq maxrate 1mbit"), HasSubstr("no 'maxrate'"));
+  EXPECT_THAT(why("tc qdisc show"), HasSubstr("not 'show'"));
+}
+
+TEST(DrillRun, the_command_at_the_end_counts) {
+  EXPECT_THAT(run("0 `true`\n`sysctl -q net.ipv4.no_such=1`\n").report,
+              HasSubstr("t.pkt:2:1: the command failed: leat has no sysctl"));
+}
+
+TEST(DrillRun, the_ports_and_the_flow_label_of_an_expected_packet_are_compared) {
+  const std::string connect =
+      "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0\n"
+      "+0 connect(3, ..., ...) = -1 EINPROGRESS\n";
+  EXPECT_THAT(run(connect + "+0 > 1>8081 S 0:0(0) <...>\n").report,
+              HasSubstr("destination port: expected 8081, was 8080"));
+  EXPECT_THAT(run(connect + "+0 > 1>8080 S 0:0(0) <...>\n").report, HasSubstr("source port: expected 1, was "));
+  EXPECT_THAT(run(connect + "+0 > (flowlabel 0x1) S 0:0(0) <...>\n", Variant::kIpv6).report,
+              HasSubstr("flow label: expected 1, was "));
+}
+
+TEST(DrillRun, values_that_cannot_be_are_refused) {
+  EXPECT_THAT(run("--tolerance_percent=abc\n0 `true`\n").report, HasSubstr("needs a percentage"));
+  EXPECT_THAT(run("--mtu=67\n0 `true`\n").report, HasSubstr("needs a number from 68 to 65535, not '67'"));
+  const std::string tcp = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n";
+  EXPECT_THAT(run(tcp + "+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, \"\\xzz\", 4) = 0\n").report,
+              HasSubstr("\\x needs two hexadecimal digits, not 'zz'"));
+  EXPECT_THAT(run(tcp + "+0 getsockopt(3, SOL_SOCKET, SO_LINGER, {onoff=1, linger=2}, [8]) = 0\n").report,
+              HasSubstr("the value: expected [1, 2], was [0, 0]"));
+  EXPECT_EQ(run(tcp + "+0 setsockopt(3, SOL_SOCKET, SO_RCVBUF, [1], -1) = -1 EINVAL\n").report, "");
+  EXPECT_THAT(run(tcp + "+0 getsockopt(3, SOL_SOCKET, SO_TYPE, [1], [9999999999999]) = 0\n").report,
+              HasSubstr("the value's length: expected 9999999999999, was 4"));
+  EXPECT_THAT(run("0 epoll_create(1) = 3\n+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4\n"
+                  "+0 epoll_ctl(3, EPOLL_CTL_ADD, 4, {events=EPOLLIN, fd=4}) = 0\n+0 epoll_wait(3, [], 1, 0) = 1\n")
+                  .report,
+              HasSubstr("no event is listed here"));
+}
+
 TEST(DrillRun, a_script_for_another_variant_is_skipped) {
   EXPECT_EQ(run("--ip_version=ipv6\n0 `true`\n").kind, Outcome::Kind::kSkipped);
   EXPECT_EQ(run("--local_ip=192.168.0.1\n0 `true`\n", Variant::kIpv6).kind, Outcome::Kind::kSkipped);
