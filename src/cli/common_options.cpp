@@ -29,6 +29,7 @@ void add_common_options(CLI::App& app, CommonOptions& o) {
   app.add_option("--txqueuelen", o.txqueuelen, "packets that the kernel queues towards leat, with --peer-address")
       ->capture_default_str()
       ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000))
       ->group(device);
   app.add_flag("--offload", o.offload, "super-segments and unfinished checksums pass the device")->group(device);
 

@@ -43,25 +43,26 @@ std::vector<Variant> variants_of(const DrillOptions& o) {
   return all;
 }
 
-std::unique_ptr<drill::Target> make_leat(const drill::Network& n, std::string&) {
-  drill::LeatOptions o;
+// What LeatOptions and KernelOptions have in common.
+template <class Options>
+Options options_of(const drill::Network& n) {
+  Options o;
   o.local = n.local + "/" + std::to_string(n.prefix);
   o.remote = n.remote;
   o.local6 = n.local6 + "/" + std::to_string(n.prefix6);
   o.remote6 = n.remote6;
   o.mtu = n.mtu;
+  return o;
+}
+
+std::unique_ptr<drill::Target> make_leat(const drill::Network& n, std::string&) {
+  auto o = options_of<drill::LeatOptions>(n);
   o.rx_gso_size = n.rx_gso_size;
   return drill::make_leat_target(o);
 }
 
 std::unique_ptr<drill::Target> make_kernel(const drill::Network& n, std::string& why) {
-  drill::KernelOptions o;
-  o.local = n.local + "/" + std::to_string(n.prefix);
-  o.remote = n.remote;
-  o.local6 = n.local6 + "/" + std::to_string(n.prefix6);
-  o.remote6 = n.remote6;
-  o.mtu = n.mtu;
-  return drill::KernelTarget::create(o, why);
+  return drill::KernelTarget::create(options_of<drill::KernelOptions>(n), why);
 }
 
 drill::RunOptions run_options(const DrillOptions& o) {

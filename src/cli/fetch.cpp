@@ -264,7 +264,9 @@ void Fetch::finish() {
 int fetch(const FetchOptions& o) {
   if (sodium_init() < 0) throw failed("libsodium does not start");
   const Url url = parse_url(o.url);
-  if (!o.sha256.empty() && o.sha256.size() != 64) throw usage("--sha256 wants 64 hexadecimal digits");
+  const bool is_hex = o.sha256.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+  if (!o.sha256.empty() && (o.sha256.size() != 64 || !is_hex))
+    throw usage("--sha256 wants 64 hexadecimal digits, not '" + o.sha256 + "'");
   const Endpoint to = resolve(url.host, url.port);
   Host host(o.common);
   Fetch fetch(host, o, url, to);

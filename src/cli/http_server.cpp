@@ -30,6 +30,7 @@ HttpServer::~HttpServer() {
   while (!connections_.empty())
     connections_.front()->close();
   if (is_armed_) loop_.cancel(alarm_);
+  if (is_paused_) loop_.cancel(retry_);
 }
 
 void HttpServer::on_ready(uint32_t) {
@@ -42,7 +43,7 @@ void HttpServer::on_ready(uint32_t) {
       if (is_full && !is_paused_) {
         is_paused_ = true;
         loop_.change(listener_.fd(), 0, *this);
-        loop_.call_at(loop_.now() + kRetryAccept, [this] {
+        retry_ = loop_.call_at(loop_.now() + kRetryAccept, [this] {
           is_paused_ = false;
           loop_.change(listener_.fd(), EPOLLIN, *this);
         });

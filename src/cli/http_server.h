@@ -46,7 +46,7 @@ class HttpServer final : public Watcher {
   Socket listener_;
   Connections connections_;
   std::vector<char> buffer_;  // what is being read or written right now, by whoever's turn it is
-  EventLoop::AlarmId alarm_{};
+  EventLoop::AlarmId alarm_{}, retry_{};
   bool is_armed_ = false;
   bool is_paused_ = false;  // no descriptors left: accepting waits for one
 };

@@ -1,5 +1,6 @@
 // The leat command: Linux's TCP/IP in a process of its own. Wrong arguments: exit code 2 and one line; failures: 1.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -23,7 +24,7 @@ std::string examples(std::initializer_list<std::string> lines) {
 CLI::App* add_serve(CLI::App& app, ServeOptions& o) {
   auto* s = app.add_subcommand("serve", "serves a folder over HTTP/1.1");
   s->add_option("DIR", o.directory, "the folder")->required();
-  s->add_option("--port", o.port, "")->capture_default_str()->check(CLI::Range(1, 65535));
+  s->add_option("--port", o.port, "of TCP")->capture_default_str()->check(CLI::Range(1, 65535));
   s->add_flag("--writable", o.writable, "PUT may make and replace files");
   s->add_flag("-v,--verbose", o.verbose, "a line for each request");
   add_common_options(*s, o.common);
@@ -48,14 +49,19 @@ CLI::App* add_fetch(CLI::App& app, FetchOptions& o) {
 CLI::App* add_nc(CLI::App& app, NcOptions& o) {
   auto* s = app.add_subcommand("nc", "connects standard input and output to a socket");
   s->add_option("HOST", o.host, "an address or a name of /etc/hosts; with -l: where to listen, may be left out");
-  s->add_option("PORT", o.port, "");
+  s->add_option("PORT", o.port, "a number or a name of /etc/services");
   s->add_flag("-l,--listen", o.listen, "waits for a connection instead of making one");
-  s->add_flag("-k,--keep", o.keep, "with -l: the next one after it");
-  s->add_flag("-u,--udp", o.udp, "UDP: what one read gives is a datagram");
+  auto* keep = s->add_flag("-k,--keep", o.keep, "with -l: the next one after it")->needs("--listen");
+  s->add_flag("-u,--udp", o.udp, "UDP: what one read gives is a datagram")->excludes(keep);
   auto* v4 = s->add_flag("-4", o.v4, "IPv4 only");
   s->add_flag("-6", o.v6, "IPv6 only")->excludes(v4);
-  s->add_option("-q", o.quit, "ends so many seconds after standard input; UDP: 1")->type_name("SECONDS");
-  s->add_option("-w", o.timeout, "for connecting")->capture_default_str()->type_name("SECONDS");
+  s->add_option("-q", o.quit, "ends so many seconds after standard input; UDP: 1")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e6));
+  s->add_option("-w", o.timeout, "for connecting")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, 1e6));
   add_common_options(*s, o.common);
   s->footer(examples({std::string("leat nc -l 5000 ") + kDevice, "nc 10.9.0.2 5000"}));
   return s;
@@ -73,7 +79,7 @@ CLI::App* add_ping(CLI::App& app, PingOptions& o) {
       ->capture_default_str()
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 3600.0));
-  s->add_option("-s", o.size, "bytes of data")->capture_default_str()->check(CLI::Range(0, 65507));
+  s->add_option("-s", o.size, "bytes of data")->capture_default_str()->check(CLI::Range(0, 65527));
   s->add_option("-t", o.ttl, "time to live; 0: net.ipv4.ip_default_ttl")->check(CLI::Range(0, 255));
   auto* v4 = s->add_flag("-4", o.v4, "IPv4 only");
   s->add_flag("-6", o.v6, "IPv6 only")->excludes(v4);
@@ -95,11 +101,12 @@ CLI::App* add_drill(CLI::App& app, DrillOptions& o) {
       ->allow_extra_args(false);
   s->add_flag("--kernel", o.kernel, "against this machine's kernel, in a namespace of its own (root) and real time");
   s->add_option("--tolerance-usecs", o.tolerance_us, "more than the script allows; with --kernel 20000")
-      ->type_name("US");
+      ->type_name("US")
+      ->check(CLI::Range(int64_t{0}, int64_t{60'000'000}));
   auto* verbose = s->add_flag("-v,--verbose", o.verbose, "all that happens, with times");
   s->add_flag("-q,--quiet", o.quiet, "only what fails, and the last line")->excludes(verbose);
   s->footer(
-      "\nExamples:\n  leat drill tests/scripts\n  leat drill --variant ipv4 -v tests/scripts/open/three-way.pkt\n"
+      "\nExamples:\n  leat drill tests/scripts\n  leat drill --variant ipv4 -v tests/scripts/open/passive.pkt\n"
       "  leat drill --kernel tests/scripts/loss\nThe language: docs/DRILL.md");
   return s;
 }
@@ -169,6 +176,8 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    if (!verb.empty() && app.get_subcommands().empty() && !verb.starts_with("-"))
+      throw usage("there is no verb '" + verb + "' (leat --help lists them)");
     std::string line = e.what();
     std::replace(line.begin(), line.end(), '\n', ' ');
     throw usage(line + (verb.empty() ? " (leat --help)" : " (leat " + verb + " --help)"));
@@ -196,6 +205,9 @@ int main(int argc, char** argv) {
     return f.code();
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "leat: memory is out\n");
+    return leat::cli::kExitFailed;
+  } catch (const std::exception& e) {  // std::filesystem's, for one: a folder that may not be read
+    std::fprintf(stderr, "leat: %s\n", e.what());
     return leat::cli::kExitFailed;
   }
 }

@@ -8,7 +8,6 @@
 
 #include <cstdio>
 #include <functional>
-#include <memory>
 
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -143,6 +142,7 @@ void Netcat::accept() {
     loop_.unwatch(listener_.fd(), on_listener_);
     (void)listener_.close();
   }
+  if (is_input_over_) end_input();  // standard input ended while it was another's
   update();
 }
 
@@ -278,6 +278,7 @@ void Netcat::end_connection() {
   is_socket_watched_ = false;
   (void)socket_.close();
   is_connected_ = false;
+  input_.clear();  // it was for this peer
   watch_stdin(false);
   if (!o_.keep || !listener_.is_open()) return loop_.stop(0);
   loop_.change(listener_.fd(), EPOLLIN, on_listener_);

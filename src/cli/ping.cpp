@@ -19,6 +19,7 @@
 namespace leat::cli {
 namespace {
 
+constexpr uint32_t kHeaders4 = 28;    // IPv4 and ICMP
 constexpr size_t kRemembered = 4096;  // requests of which an answer still counts
 
 std::string ms_text(Duration d) {
@@ -61,9 +62,9 @@ Ping::Ping(Host& host, const PingOptions& o, const IpAddress& to)
     : host_(host), o_(o), to_(to), start_(EventLoop::clock()), last_sent_(start_) {
   if (getrandom(&id_, sizeof id_, 0) != sizeof id_) throw failed("no randomness");
   host_.stack().impl().ip.register_transport(protocol(), this);
-  const uint32_t header = to.is_v4() ? 28 : 48;
-  std::printf("PING %s (%s) %u%s bytes of data.\n", o.host.c_str(), to.to_string().c_str(), o.size,
-              to.is_v4() ? fmt::format("({})", o.size + header).c_str() : " data");
+  const std::string size = to.is_v4() ? fmt::format("{}({}) bytes of data.", o.size, o.size + kHeaders4)
+                                      : fmt::format("{} data bytes", o.size);
+  std::printf("PING %s (%s) %s\n", o.host.c_str(), to.to_string().c_str(), size.c_str());
   std::fflush(stdout);
   send();
 }
@@ -185,11 +186,13 @@ int Ping::summarize() const {
 }  // namespace
 
 int ping(const PingOptions& o) {
-  if (o.size > 65535 - 28) throw usage("-s goes up to 65507");
   const WantedFamily family = o.v4 ? WantedFamily::kV4 : o.v6 ? WantedFamily::kV6 : WantedFamily::kAny;
   const Endpoint to = resolve(o.host, 1, family);
   const auto address = IpAddress::parse(to.host().substr(0, to.host().find('%')));
   if (!address) throw usage("'" + o.host + "' is no address");
+  // A length of 16 bits: IPv4's counts its own header, IPv6's does not.
+  const uint32_t most = address->is_v4() ? 65535 - kHeaders4 : 65535 - static_cast<uint32_t>(wire::kIcmpHeaderBytes);
+  if (o.size > most) throw usage("-s goes up to " + std::to_string(most) + " here");
   Host host(o.common);
   Ping ping(host, o, *address);
   host.loop().run();

@@ -1,4 +1,4 @@
-
+// leat serve: a folder over HTTP/1.1, until a signal comes.
 #include <cstdio>
 
 #include "cli/commands.h"

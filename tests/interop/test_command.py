@@ -27,7 +27,8 @@ DEVICE = ("--tun", "leat0", "--address", "10.9.0.2/24")
 def test_wrong_arguments_are_named(t):
     (t.dir / "www").mkdir()
     for text, *words in (
-            ("leat --help", ), ("leat nonsense --help", "nonsense"), ("DIR is required", "serve"),
+            ("leat --help", ), ("there is no verb 'nonsense'", "nonsense"), ("--keep requires --listen", "nc", "-k", "5000"),
+            ("wants 64 hexadecimal digits, not 'x", "fetch", "--sha256", "x" * 64, "http://10.9.0.1/"), ("DIR is required", "serve"),
             ("give --tun NAME or --tap NAME", "serve", "."), ("give --address CIDR", "serve", "--tun", "leat0", "."),
             ("cannot serve '/nowhere'", "serve", *DEVICE, "/nowhere"), ("--port", "serve", *DEVICE, "--port", "99999", "."),
             ("'10.9.0.300/24': wanted ADDRESS/PREFIX", "serve", "--tun", "leat0", "--address", "10.9.0.300/24", "."),

@@ -112,6 +112,13 @@ def test_nc_carries_files_over_tcp_both_ways_at_once(t):
         t.equal(t.sha256("at-kernel"), down, f"sha256 from {host}")
 
 
+def test_nc_that_keeps_listening_answers_the_next_peer_when_standard_input_is_over(t):
+    t.leat("nc", "-l", "-k", 5000, expect=None)
+    for _ in range(2):
+        got = t.run_checked("nc", "-N", t.leat4, 5000, stdin=b"hello\n", timeout=10)
+        t.equal(got, "", "what leat said")
+
+
 def test_a_closed_port_is_refused_at_once(t):
     for host in (t.kernel4, t.kernel6):
         run = subprocess.run(t.leat_command("nc", host, "9"), capture_output=True, stdin=subprocess.DEVNULL, timeout=20,
