@@ -174,6 +174,11 @@ Answer Commands::sysctl(std::span<const std::string> words) {
     answer.status = kUsage;
     return answer;
   }
+  if (o.writes && o.names.empty()) {
+    answer.error = "sysctl: -w needs NAME=VALUE\n";
+    answer.status = kUsage;
+    return answer;
+  }
   if (o.all || o.names.empty()) o.names = stacks_[0]->sysctl_names();
   for (const std::string& word : o.names) {
     const size_t equals = word.find('=');

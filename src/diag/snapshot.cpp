@@ -251,8 +251,10 @@ size_t count_sockets(Stack& stack) {
 
 std::vector<SocketRow> destroy_sockets(Stack& stack, const std::function<bool(const SocketRow&)>& wanted) {
   std::vector<SocketRow> chosen;
-  for (SocketRow& row : snapshot(stack)) {
-    if (row.cookie != 0 && !row.is_udp && wanted(row)) chosen.push_back(std::move(row));
+  for (RowWalk walk({&stack}); !walk.is_done();) {  // piece by piece: of millions, only those that go are held
+    for (SocketRow& row : walk.next()) {
+      if (row.cookie != 0 && !row.is_udp && wanted(row)) chosen.push_back(std::move(row));
+    }
   }
   std::vector<uint32_t> cookies;
   for (const SocketRow& row : chosen)

@@ -147,19 +147,22 @@ class Parser {
     return fail("'" + what + "' is not a test: wanted sport, dport, src, dst or dev");
   }
 
-  bool parse_relation(Node& n, bool is_optional, bool is_equality) {
+  // It may be left out. false: it is one of order, and `is_equality` says that there is none.
+  bool parse_relation(Node& n, bool is_equality) {
     const auto r = relation_of(peek());
-    if (r && !is_end()) {
-      ++at_;
-      n.relation = *r;
-      return !is_equality || *r == Relation::kEqual || *r == Relation::kNotEqual;
+    if (!r || is_end()) return true;
+    n.relation = *r;
+    if (is_equality && *r != Relation::kEqual && *r != Relation::kNotEqual) {
+      fail("'" + tokens_[at_] + "' is not expected here: wanted = or !=");
+      return false;
     }
-    return is_optional;
+    ++at_;
+    return true;
   }
 
   NodePtr parse_port_test(NodePtr n) {
     n->op = Op::kPort;
-    if (!parse_relation(*n, true, false) || is_end()) return fail("a port is missing");
+    if (!parse_relation(*n, false) || is_end()) return fail("a port is missing");
     const std::string text = tokens_[at_++];
     if (!parse_port(text.substr(text.rfind(':') == std::string::npos ? 0 : text.rfind(':')), n->port)) {
       return fail("'" + text + "' is not a port");
@@ -169,7 +172,7 @@ class Parser {
 
   NodePtr parse_host_test(NodePtr n) {
     n->op = Op::kHost;
-    if (!parse_relation(*n, true, true) || is_end()) return fail("a host is missing");
+    if (!parse_relation(*n, true) || is_end()) return fail("a host is missing");
     const std::string text = tokens_[at_++];
     if (!parse_host(text, *n)) return fail("'" + text + "' is not ADDRESS[/PREFIX][:PORT]");
     return n;
@@ -177,7 +180,7 @@ class Parser {
 
   NodePtr parse_device_test(NodePtr n) {
     n->op = Op::kDevice;
-    if (!parse_relation(*n, true, true) || is_end()) return fail("a device is missing");
+    if (!parse_relation(*n, true) || is_end()) return fail("a device is missing");
     n->device = tokens_[at_++];
     return n;
   }

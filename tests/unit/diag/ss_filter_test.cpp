@@ -78,6 +78,7 @@ TEST(SsFilter, AndBindsTighterThanOrAndMayBeLeftOut) {
 TEST(SsFilter, WhatIsWrongIsSaidInOneLine) {
   EXPECT_EQ(error_of({"sport", "="}), "a port is missing");
   EXPECT_EQ(error_of({"sport", "=", ":99999"}), "':99999' is not a port");
+  EXPECT_EQ(error_of({"src", ">", "10.0.0.1"}), "'>' is not expected here: wanted = or !=");
   EXPECT_EQ(error_of({"sport", "=", ":nosuchservice"}), "':nosuchservice' is not a port");
   EXPECT_EQ(error_of({"dst", "300.1.1.1"}), "'300.1.1.1' is not ADDRESS[/PREFIX][:PORT]");
   EXPECT_EQ(error_of({"(", "sport", ":80"}), "')' is missing");
