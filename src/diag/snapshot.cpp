@@ -119,6 +119,7 @@ void Collector::add_state(const TcpSock& s, const tcp::Conn& c) {
   row.recv_q = c.rcv_nxt - c.copied_seq;
   row.send_q = c.write_seq - c.snd_una;
   row.memory.rmem = c.rmem_alloc;
+  row.memory.forward = static_cast<uint32_t>(std::max(c.forward_alloc, 0));
   row.memory.wmem_queued = static_cast<uint32_t>(std::max(c.wmem_queued, 0));
   row.is_quick_ack = c.ack.quick != 0;
   row.is_pingpong = c.ack.pingpong != 0;

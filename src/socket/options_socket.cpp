@@ -235,6 +235,7 @@ Result<size_t> get_meminfo(OptionCall& c) {
   } else if (c.sock.kind == inet::Kind::kConnection && c.file.tcp().conn != nullptr) {
     const tcp::Conn& conn = *c.file.tcp().conn;
     info[SK_MEMINFO_RMEM_ALLOC] = conn.rmem_alloc;
+    info[SK_MEMINFO_FWD_ALLOC] = static_cast<uint32_t>(conn.forward_alloc);
     info[SK_MEMINFO_WMEM_QUEUED] = static_cast<uint32_t>(conn.wmem_queued);
   }
   return write_option(c, info);

@@ -18,12 +18,6 @@ void advance_snd_una(Conn& c, Seq ack) {
   if (c.stamping != nullptr) stamp_acked(c);
 }
 
-void slow_start_after_idle_check(Conn& c) {
-  if (c.tcp.ns.sysctl.tcp_slow_start_after_idle == 0 || c.packets_out != 0 || c.cc_algorithm->cong_control) return;
-  const Duration idle = Duration::from_ms(static_cast<int32_t>(c.jiffies() - c.lsndtime));
-  if (idle > c.rto) cwnd_restart(c, idle);
-}
-
 // RFC 9293 §3.10.7.4, "the send window should be updated". True: it was.
 uint32_t update_window(Conn& c, const Segment& seg) {
   uint32_t flag = 0;
@@ -36,7 +30,7 @@ uint32_t update_window(Conn& c, const Segment& seg) {
       c.snd_wnd = nwin;
       c.may_predict = false;
       check_prediction(c);
-      if (c.has_unsent()) slow_start_after_idle_check(c);
+      if (c.has_unsent()) slow_start_after_idle(c);
       if (nwin > c.max_window) {
         c.max_window = nwin;
         sync_mss(c, c.pmtu_cookie);

@@ -68,19 +68,32 @@ void check_ack(Conn& c) {
   compress_ack(c);
 }
 
+namespace {
+
+int64_t in_jiffies(const Conn& c, Time t) {
+  return t.ms() & static_cast<int32_t>(c.jiffy_mask);
+}
+
+// Half of a time in jiffies.
+Duration half(const Conn& c, Duration d) {
+  return Duration::from_ms((d.ms() >> 1) & static_cast<int32_t>(c.jiffy_mask));
+}
+
+}  // namespace
+
 void send_delayed_ack(Conn& c) {
   Duration ato = c.ack.ato;
   if (ato > kDelackMin) {
     Duration most = Duration::from_ms(500);
     if (in_pingpong(c) || (c.ack.pending & kAckPushed)) most = kDelackMax;
-    if (c.srtt_us != 0) most = std::min(most, std::max(Duration::from_ms((c.srtt_us >> 3) / 1000), kDelackMin));
+    if (c.srtt_us != 0) most = std::min(most, std::max(Duration::from_ms(c.whole_jiffies(c.srtt_us >> 3)), kDelackMin));
     ato = std::min(ato, most);
   }
-  const uint32_t user_us = c.sk.options->delack_max_us;
-  ato = std::min(ato, user_us != 0 ? Duration::from_us(user_us) : kDelackMax);
+  ato = std::min(ato, delack_max(c));
   Time at = c.tcp.now() + ato;
   if (c.ack.pending & kAckTimer) {
-    if (c.deadlines.delack <= c.tcp.now() + ato / 4) {  // about to expire: now is as good
+    if (in_jiffies(c, c.deadlines.delack) <=
+        in_jiffies(c, c.tcp.now()) + (ato / 4).ms()) {  // about to expire: now is as good
       send_ack(c);
       return;
     }
@@ -202,9 +215,9 @@ void adapt_ato(Conn& c, uint32_t now) {
   }
   const Duration m = Duration::from_ms(static_cast<int32_t>(now - c.ack.lrcvtime));
   if (m <= kAtoMin / 2) {
-    c.ack.ato = c.ack.ato / 2 + kAtoMin / 2;
+    c.ack.ato = half(c, c.ack.ato) + kAtoMin / 2;
   } else if (m < c.ack.ato) {
-    c.ack.ato = std::min(c.ack.ato / 2 + m, c.rto);
+    c.ack.ato = std::min(half(c, c.ack.ato) + m, c.rto);
   } else if (m > c.rto) {
     incr_quickack(c, kMaxQuickAcks);  // a long gap: the sender may have restarted its window
   }

@@ -11,6 +11,7 @@
 #include "tcp/doors.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -48,7 +49,7 @@ void process_fin(Conn& c) {
   }
   while (RxSegment* r = c.out_of_order.pop_first()) {
     PacketPtr beyond_the_end(&r->packet());
-    c.rmem_alloc -= beyond_the_end->truesize;
+    uncharge_received(c, beyond_the_end->truesize);
   }
   c.ooo_last = nullptr;
   c.rx_opt.num_sacks = 0;
@@ -132,10 +133,7 @@ bool drop_unread(Conn& c) {
     const RxSegment& r = rx_segment(*p);
     const Seq end = r.is_fin() ? r.end_seq - 1 : r.end_seq;
     if (after(end, c.copied_seq)) unread = true;
-  }
-  c.rmem_alloc = 0;
-  for (RxSegment* r = c.out_of_order.first(); r != nullptr; r = c.out_of_order.next(r)) {
-    c.rmem_alloc += r->packet().truesize;
+    uncharge_received(c, p->truesize);
   }
   return unread;
 }

@@ -194,6 +194,7 @@ struct Conn : cc::Sender {
   RtxTree rtx_queue;       // sent, not acknowledged
   TimeSortedList tsorted_sent;
   int32_t wmem_queued = 0;      // truesize of both
+  int32_t forward_alloc = 0;    // of the pages that were taken, what neither queue is charged for (memory.h)
   uint32_t charged_pages = 0;   // of all queues, in Counts::memory_pages (memory.h)
   Buffer* send_page = nullptr;  // where sendmsg puts the next bytes
   uint32_t send_page_used = 0;

@@ -8,6 +8,7 @@
 #include "tcp/doors.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -140,7 +141,7 @@ void purge_send_queues(Conn& c) {
     free_packet(*p);
   if (c.send_page != nullptr) PacketPool::unref(std::exchange(c.send_page, nullptr));
   c.send_page_used = 0;
-  c.wmem_queued = 0;
+  uncharge_to_send(c, static_cast<uint32_t>(c.wmem_queued));
   c.packets_out = c.retrans_out = c.sacked_out = c.lost_out = 0;
   c.highest_sack = c.retransmit_hint = nullptr;
   c.backoff = 0;
@@ -153,7 +154,7 @@ void purge_queues(Conn& c) {
   while (RxSegment* r = c.out_of_order.pop_first())
     free_packet(r->packet());
   c.ooo_last = nullptr;
-  c.rmem_alloc = 0;
+  uncharge_received(c, c.rmem_alloc);
 }
 
 }  // namespace leat::tcp

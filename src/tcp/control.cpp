@@ -3,6 +3,7 @@
 
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
@@ -51,14 +52,13 @@ void send_ack_for(Conn& c, Seq rcv_nxt) {
   if (transmit_control(c, acceptable_seq(c), wire::kTcpAck) != ENOBUFS) return;
   // No memory: try again later, and again later than that.
   c.ack.pending |= kAckScheduled | kAckTimer;
-  const Duration delay = std::min(kDelackMax << std::min<int>(c.ack.retry, 10), rto_max(c));
+  const Duration delay = std::min(delack_max(c) << std::min<int>(c.ack.retry, 10), rto_max(c));
   if (delay < rto_max(c)) ++c.ack.retry;
   c.ack.ato = kAtoMin;
   arm_delack(c, delay);
 }
 
 void send_ack(Conn& c) {
-  refresh_time(c);
   send_ack_for(c, c.rcv_nxt);
 }
 
@@ -69,7 +69,8 @@ TxSegment* make_queued_segment(Conn& c, uint8_t flags) {
   TxSegment& t = make_tx_segment(*p);
   t.seq = t.end_seq = c.write_seq;
   t.flags = flags;
-  c.wmem_queued += static_cast<int32_t>(p->truesize);
+  reserve_memory(c, p->truesize);
+  charge_to_send(c, p->truesize);
   const bool was_empty = !c.has_unsent();
   c.write_queue.push_back(p.release());
   if (was_empty && !(flags & wire::kTcpSyn)) chrono_start(c, 1);  // a handshake is not sending
@@ -148,6 +149,10 @@ bool send_synack_of_sync_open(Conn& c) {
 
 void arm_persist(Conn& c) {
   arm_loss_timer(c, LossTimer::kPersist, clamp_to_user_timeout(c, persist_when(c)));
+}
+
+void arm_first_persist(Conn& c) {
+  arm_loss_timer(c, LossTimer::kPersist, persist_base(c));
 }
 
 void send_probe0(Conn& c) {

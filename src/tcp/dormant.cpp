@@ -190,13 +190,13 @@ void visit_options(A& a, Conn& c) {
   if (!o.tstamp_ok) return;
   a.raw(o.ts_recent);
   a.raw(c.tsoffset);
-  a.near(c.rcv_rtt_last_tsecr, c.jiffies() + c.tsoffset);
+  a.near(c.rcv_rtt_last_tsecr, static_cast<uint32_t>(c.mstamp_us / 1000) + c.tsoffset);
   a.near(o.ts_recent_stamp, static_cast<uint32_t>(c.mstamp_us / 1000000));
 }
 
 template <class A>
 void visit_times(A& a, Conn& c) {
-  const uint32_t now = c.jiffies();
+  const auto now = static_cast<uint32_t>(c.mstamp_us / 1000);
   a.near(c.ack.lrcvtime, now);
   a.near(c.lsndtime, now);
   a.near(c.rcv_tstamp, now);
@@ -438,7 +438,7 @@ bool try_sleep(Conn& c) {
   if (!may_sleep(c)) return false;
   TcpSock& s = c.sk;
   if (c.cc_algorithm->settle != nullptr) c.cc_algorithm->settle(c);
-  const uint32_t now = c.jiffies();
+  const auto now = static_cast<uint32_t>(c.mstamp_us / 1000);
   const uint32_t idle_ms = std::min({now - c.lsndtime, now - c.ack.lrcvtime, now - c.rcv_tstamp});
   c.mstamp_us -= std::min<uint64_t>(c.mstamp_us, uint64_t{idle_ms} * 1000);
   if (!c.sk.addresses_are_v6) c.txhash = 0;  // only flow labels come of it

@@ -6,6 +6,7 @@
 #include "tcp/active.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/timers.h"
@@ -44,7 +45,8 @@ void queue_syn_data(Conn& c, Segment& seg) {
   r.end_seq = seg.end_seq;
   r.flags = static_cast<uint8_t>(seg.header.flags & ~wire::kTcpSyn);
   r.dsfield = seg.dsfield;
-  c.rmem_alloc += p.truesize;
+  reserve_memory(c, p.truesize);
+  charge_received(c, p.truesize);
   c.rcv_nxt = seg.end_seq;
   c.bytes_received = seg.end_seq - r.seq;
   c.receive_queue.push_back(std::move(seg.packet));

@@ -11,6 +11,7 @@
 #include "tcp/active.h"
 #include "tcp/fastopen.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
@@ -99,7 +100,7 @@ TxSegment* queue_first_data(Conn& c, SynData& data, size_t most) {
   data.copied = append_bytes(c, *t, data.data, most);
   t->segs = 1;
   if (data.copied != 0) return t;
-  c.wmem_queued -= static_cast<int32_t>(t->packet().truesize);
+  uncharge_to_send(c, t->packet().truesize);
   PacketList::erase(&t->packet());
   PacketPtr owner(&t->packet());
   return nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tcp/tcp.h"
+#include "tcp/timers.h"
 
 namespace leat::tcp {
 namespace {
@@ -38,8 +39,7 @@ void fill_times(const Conn& c, TcpInfo& i) {
   i.last_data_recv = now - c.ack.lrcvtime;
   i.last_ack_recv = now - c.rcv_tstamp;
   i.rto = us_of(c.rto);
-  const uint32_t delack_max = c.sk.options->delack_max_us;
-  i.ato = us_of(std::min(c.ack.ato, delack_max != 0 ? Duration::from_us(delack_max) : kDelackMax));
+  i.ato = us_of(std::min(c.ack.ato, delack_max(c)));
   i.rtt = c.srtt_us >> 3;
   i.rttvar = c.mdev_us >> 2;
   i.min_rtt = c.rtt_min.get();

@@ -17,13 +17,14 @@ namespace leat::tcp {
 namespace {
 
 // What may follow the handshake: header flags that carry no command but ACK and PSH, the window as it was, the next
-// bytes in sequence (Linux's header prediction). The counters, a shortcut in process_ack and take_bare_data depend on
-// it.
+// bytes in sequence (Linux's header prediction). The counters, a shortcut in process_ack and take_predicted_data
+// depend on it.
 bool is_predicted(const Conn& c, const Segment& seg) {
   constexpr uint8_t kIgnored = wire::kTcpPsh;
   if (!c.may_predict || (seg.header.flags & ~kIgnored) != wire::kTcpAck) return false;
   if (seg.header.header_length != c.tcp_header_len || seg.seq != c.rcv_nxt || after(seg.ack, c.snd_nxt)) return false;
   if (static_cast<uint32_t>(seg.header.window) << c.rx_opt.snd_wscale != c.snd_wnd) return false;
+  if (seg.length != 0 && static_cast<int32_t>(seg.packet->truesize) > c.forward_alloc) return false;
   if (c.rx_opt.tstamp_ok) {
     if (!seg.options().has_timestamp || seg.options().sack_count != 0) return false;
     if (static_cast<int32_t>(seg.options().tsval - c.rx_opt.ts_recent) < 0) return false;
@@ -168,9 +169,9 @@ Verdict advance_state_by_ack(Conn& c, const Segment& seg) {
   }
 }
 
-Verdict check_ack_field(Conn& c, Segment& seg, bool predicted) {
+Verdict check_ack_field(Conn& c, Segment& seg) {
   const bool established = c.state() == State::kEstablished;
-  uint32_t flag = established && predicted ? 0u : kFlagSlowPath | kFlagUpdateTsRecent;
+  uint32_t flag = kFlagSlowPath | kFlagUpdateTsRecent;
   if (!established) flag |= kFlagNoChallengeAck;
   const AckResult r = process_ack(c, seg, flag);
   if (established) {
@@ -188,24 +189,13 @@ Verdict check_ack_field(Conn& c, Segment& seg, bool predicted) {
   return advance_state_by_ack(c, seg);
 }
 
-// Data that say nothing new about what was sent: as in Linux the ACK field is not looked at, so that such a segment is
-// no sign of life of the peer's (tcpi_last_ack_recv) and does not let go what waits to be sent.
-bool is_bare_data(const Conn& c, const Segment& seg, bool predicted) {
-  return predicted && seg.length != 0 && seg.ack == c.snd_una && c.state() == State::kEstablished;
-}
-
-Verdict take_bare_data(Conn& c, const Segment& seg) {
-  c.snd_wl1 = seg.seq;
-  return Verdict::go_on();
-}
-
 // RFC 1122 §4.2.2.13: data for a reader who has gone is answered with RST.
 bool is_data_for_nobody(const Conn& c, const Segment& seg) {
   return (c.sk.shutdown & inet::kRcvShutdown) && seg.end_seq != seg.seq &&
          after(seg.end_seq - (seg.header.fin() ? 1u : 0u), c.rcv_nxt);
 }
 
-Verdict process_text(Conn& c, Segment& seg, bool predicted) {
+Verdict process_text(Conn& c, Segment& seg) {
   switch (c.state()) {
     case State::kCloseWait:
     case State::kClosing:
@@ -222,7 +212,7 @@ Verdict process_text(Conn& c, Segment& seg, bool predicted) {
       [[fallthrough]];
     case State::kEstablished:
       // A duplicate that is yet to be reported is forgotten for other data, but not for what was expected.
-      if (seg.seq != seg.end_seq && !predicted) c.has_dsack = false;
+      if (seg.seq != seg.end_seq) c.has_dsack = false;
       process_data(c, seg);
       return Verdict::go_on();
     default:
@@ -235,6 +225,31 @@ void measure_rcv_rtt_by_timestamp(Conn& c, const Segment& seg) {
   c.rcv_rtt_last_tsecr = c.rx_opt.rcv_tsecr;
   if (seg.end_seq - seg.seq < c.ack.rcv_mss) return;
   if (const int64_t us = tsopt_rtt_us(c, 0); us > 0) update_rcv_rtt(c, static_cast<uint32_t>(us), false);
+}
+
+// The next bytes, and nothing unusual: as in Linux they are queued before their ACK is looked at, and an ACK that says
+// nothing new is not looked at, so that it is no sign of life of the peer's (tcpi_last_ack_recv) and does not let go
+// what waits to be sent.
+Verdict take_predicted_data(Conn& c, Segment& seg) {
+  measure_rcv_rtt_by_timestamp(c, seg);
+  c.tcp.count(Mib::TcpExtTCPHPHits);
+  queue_predicted_data(c, seg);
+  c.effects.check_ack = true;
+  if (seg.ack == c.snd_una) {
+    c.snd_wl1 = seg.seq;
+    return Verdict::consumed();
+  }
+  (void)process_ack(c, seg, kFlagData);
+  c.effects.send_data = c.effects.check_space = true;
+  return Verdict::consumed();
+}
+
+// An ACK alone, as expected; even one that is too old lets go what waits to be sent.
+Verdict take_predicted_ack(Conn& c, Segment& seg) {
+  (void)process_ack(c, seg, 0);
+  c.rcv_rtt_last_tsecr = c.rx_opt.rcv_tsecr;
+  c.effects.send_data = c.effects.check_space = true;
+  return Verdict::consumed();
 }
 
 }  // namespace
@@ -253,23 +268,20 @@ Verdict on_segment(Conn& c, Segment& seg) {
   if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;     // second; third is obsolete
   if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;       // fourth
   // What is predicted needs no look at its ACK before its timestamp is taken.
-  if (predicted && c.state() == State::kEstablished) replace_ts_recent(c, seg.seq);
   const bool was_established = c.state() == State::kEstablished;
-  const bool is_bare = is_bare_data(c, seg, predicted);
-  if (Verdict v = is_bare ? take_bare_data(c, seg) : check_ack_field(c, seg, predicted); !v.is_continue())
-    return v;  // fifth
+  if (predicted && was_established) {
+    replace_ts_recent(c, seg.seq);
+    return seg.length != 0 ? take_predicted_data(c, seg) : take_predicted_ack(c, seg);
+  }
+  if (Verdict v = check_ack_field(c, seg); !v.is_continue()) return v;  // fifth
   if (c.state() == State::kClose) return Verdict::consumed();
   if (was_established) measure_rcv_rtt_by_timestamp(c, seg);
-  if (predicted && seg.length != 0) c.tcp.count(Mib::TcpExtTCPHPHits);
   process_urgent(c, seg);  // sixth
   Conn* const self = &c;
   TcpSock& sk = c.sk;
-  if (Verdict v = process_text(c, seg, predicted && was_established); !v.is_continue())
-    return v;  // seventh, and eighth: process_fin
+  if (Verdict v = process_text(c, seg); !v.is_continue()) return v;  // seventh, and eighth: process_fin
   if (sk.conn == self && c.state() != State::kClose) {
-    c.effects.send_data |= !is_bare;
-    c.effects.check_space |= !is_bare;
-    c.effects.check_ack = true;
+    c.effects.send_data = c.effects.check_space = c.effects.check_ack = true;
   }
   return Verdict::consumed();
 }

@@ -5,12 +5,11 @@
 namespace leat::tcp {
 namespace {
 
-constexpr uint32_t kPage = 4096;
 constexpr int32_t kMinSndbuf = 4608;  // Linux's SOCK_MIN_SNDBUF
 
 uint32_t pages_of(const Conn& c) {
-  const uint64_t bytes = uint64_t{c.rmem_alloc} + static_cast<uint32_t>(std::max(c.wmem_queued, 0));
-  return static_cast<uint32_t>((bytes + kPage - 1) / kPage);
+  const int64_t bytes = int64_t{c.rmem_alloc} + c.wmem_queued + c.forward_alloc;
+  return static_cast<uint32_t>((std::max<int64_t>(bytes, 0) + kMemoryPage - 1) / kMemoryPage);
 }
 
 void enter_pressure(Tcp& tcp) {

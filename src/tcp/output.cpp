@@ -155,7 +155,7 @@ void grow_segment(Conn& c, TxSegment& t, uint32_t missing) {
   t.end_seq = next.end_seq;  // a FIN as well
   t.flags |= next.flags;
   t.eor = next.eor;
-  c.wmem_queued -= static_cast<int32_t>(q->truesize);
+  uncharge_to_send(c, q->truesize);
   PacketList::erase(q);
   PacketPtr owner(q);
 }
@@ -194,6 +194,7 @@ void refresh_time(Conn& c) {
   const Time now = c.tcp.now();
   c.mstamp_us = static_cast<uint64_t>(now.us());
   c.clock_cache_ns = static_cast<uint64_t>(now.ns());
+  c.jiffy_mask = c.tcp.jiffy_mask;
 }
 
 void set_segs(TxSegment& t, uint32_t mss) {
@@ -273,13 +274,13 @@ void new_data_sent(Conn& c, TxSegment& t) {
   c.packets_out += t.segs;
   if (prior == 0 || c.deadlines.loss_kind == LossTimer::kLossProbe) rearm_rto(c);
   c.tcp.count(Mib::TcpExtTCPOrigDataSent, t.segs);
-  c.effects.check_space = true;
+  check_space(c);
 }
 
 void push_pending(Conn& c, uint32_t mss, uint8_t nonagle) {
   if (c.state() == State::kClose) return;
   if (write_xmit(c, mss, nonagle, 0)) {
-    if (c.packets_out == 0 && c.deadlines.loss_kind == LossTimer::kNone) arm_persist(c);
+    if (c.packets_out == 0 && c.deadlines.loss_kind == LossTimer::kNone) arm_first_persist(c);
   }
 }
 
@@ -313,7 +314,8 @@ bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length, uint32_
   TxSegment& r = make_tx_segment(*rest);
   p.truesize = truesize - rest_length;
   rest->truesize = rest_length + c.tcp.pool.charges.tx_overhead;
-  c.wmem_queued += static_cast<int32_t>(c.tcp.pool.charges.tx_overhead);
+  reserve_memory(c, c.tcp.pool.charges.tx_overhead);
+  charge_to_send(c, c.tcp.pool.charges.tx_overhead);
   r.seq = t.seq + length;
   r.end_seq = t.end_seq;
   t.end_seq = r.seq;
@@ -341,6 +343,12 @@ bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length, uint32_
     c.write_queue.insert_after(&p, rest.release());
   }
   return true;
+}
+
+void slow_start_after_idle(Conn& c) {
+  if (c.tcp.ns.sysctl.tcp_slow_start_after_idle == 0 || c.packets_out != 0 || c.cc_algorithm->cong_control) return;
+  const Duration idle = Duration::from_ms(static_cast<int32_t>(c.jiffies() - c.lsndtime));
+  if (idle > c.rto) cwnd_restart(c, idle);
 }
 
 void cwnd_restart(Conn& c, Duration idle) {

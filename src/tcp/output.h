@@ -32,7 +32,7 @@ int free_space(const Conn& c);                             // what is left of it
 void initialize_rcv_mss(Conn& c);
 void init_buffer_space(Conn& c);  // entering ESTABLISHED
 void grow_window(Conn& c, const Packet& p, bool adjust);
-void clamp_window(Conn& c, uint32_t more);
+void clamp_window(Conn& c);
 void rcv_space_adjust(Conn& c);                      // the user has read: receive-buffer auto-tuning
 void grow_receive_buffer(Conn& c, uint32_t copied);  // tcp_rcvbuf_grow: `copied` bytes were read in the last RTT
 void expand_send_buffer(Conn& c);                    // tcp_sndbuf_expand
@@ -76,6 +76,7 @@ inline bool is_paced(const Conn& c) {
 }
 bool must_wait_for_pacing(Conn& c);                      // arms the pacing timer when it says yes
 void arm_persist(Conn& c);                               // zero-window probe timer with its back-off
+void arm_first_persist(Conn& c);                         // without (tcp_check_probe_timer)
 bool is_writable(const Conn& c);                         // room in the send buffer, worth an EPOLLOUT
 TxSegment* make_queued_segment(Conn& c, uint8_t flags);  // an empty one at the end of the write queue
 // Up to `most` bytes behind segment t, in the last of the queue; how many.
@@ -87,6 +88,7 @@ bool fragment(Conn& c, bool in_rtx_queue, TxSegment& t, uint32_t length,
               uint32_t mss);                // splits t; false: no memory or limit
 void set_segs(TxSegment& t, uint32_t mss);  // pcount and mss from its length
 void new_data_sent(Conn& c, TxSegment& t);  // write queue → retransmit queue
+void slow_start_after_idle(Conn& c);        // tcp_slow_start_after_idle_check
 void cwnd_restart(Conn& c, Duration idle);
 void chrono_start(Conn& c, uint8_t type);
 void chrono_stop(Conn& c, uint8_t type);

@@ -6,6 +6,7 @@
 
 #include "inet/sock_lock.h"
 #include "tcp/input.h"
+#include "tcp/memory.h"
 #include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 #include "tcp/urgent.h"
@@ -75,7 +76,7 @@ Result<size_t> no_data(Conn& c) {
 
 void drop_front(Conn& c) {
   PacketPtr p = c.receive_queue.pop_front();
-  c.rmem_alloc -= p->truesize;
+  uncharge_received(c, p->truesize);
 }
 
 class Reader {

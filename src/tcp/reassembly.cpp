@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tcp/doors.h"
+#include "tcp/memory.h"
 #include "tcp/reassembly.h"
 #include "tcp/recovery/recovery.h"
 
@@ -58,7 +59,7 @@ void note_sack(Conn& c, Seq seq, Seq end) {
 
 void drop_ofo(Conn& c, RxSegment& r) {
   c.out_of_order.erase(&r);
-  c.rmem_alloc -= r.packet().truesize;
+  uncharge_received(c, r.packet().truesize);
   PacketPtr owner(&r.packet());
 }
 
@@ -66,7 +67,6 @@ void drop_ofo(Conn& c, RxSegment& r) {
 // has read already, so the bytes that came first win.
 void insert_ofo(Conn& c, RxSegment& r) {
   c.out_of_order.insert(&r);
-  c.rmem_alloc += r.packet().truesize;
   RxSegment* next = nullptr;
   while ((next = c.out_of_order.next(&r)) != nullptr) {
     if (!after(r.end_seq, next->seq)) break;
@@ -81,14 +81,16 @@ void insert_ofo(Conn& c, RxSegment& r) {
   if (next == nullptr) c.ooo_last = &r;
 }
 
-// False: all of it is there already.
-bool place_ofo(Conn& c, RxSegment& r) {
+// Whether r itself is in the queue now.
+enum class Placed : uint8_t { kQueued, kMerged, kDuplicate };
+
+Placed place_ofo(Conn& c, RxSegment& r) {
   RxSegment* prev = c.out_of_order.find_last([&](const RxSegment& x) { return !after(x.seq, r.seq); });
   if (prev != nullptr && before(r.seq, prev->end_seq)) {
     if (!after(r.end_seq, prev->end_seq)) {
       set_dsack(c, r.seq, r.end_seq);
       c.tcp.count(Mib::TcpExtTCPOFOMerge);
-      return false;
+      return Placed::kDuplicate;
     }
     if (after(r.seq, prev->seq)) {
       set_dsack(c, r.seq, prev->end_seq);
@@ -97,10 +99,14 @@ bool place_ofo(Conn& c, RxSegment& r) {
       c.tcp.count(Mib::TcpExtTCPOFOMerge);
       if (c.ooo_last == prev) c.ooo_last = nullptr;
       drop_ofo(c, *prev);
+      prev = nullptr;
     }
   }
+  if (prev != nullptr && prev->end_seq == r.seq && try_merge_out_of_order(c, prev->packet(), r.packet())) {
+    return Placed::kMerged;
+  }
   insert_ofo(c, r);
-  return true;
+  return Placed::kQueued;
 }
 
 }  // namespace
@@ -122,7 +128,7 @@ void extend_dsack(Conn& c, Seq seq, Seq end) {
 
 void queue_out_of_order(Conn& c, Segment& seg) {
   ecn_check_ce(c, seg.dsfield);
-  if (!has_receive_room(c, *seg.packet)) {
+  if (!has_receive_room(c, seg)) {
     c.tcp.count(Mib::TcpExtTCPOFODrop);
     c.tcp.ns.drop(DropReason::kTcpOfoDrop);
     return;
@@ -133,12 +139,8 @@ void queue_out_of_order(Conn& c, Segment& seg) {
   c.rcv_ooopack += std::max<uint32_t>(1, seg.packet->gso_segs);
   c.tcp.count(Mib::TcpExtTCPOFOQueue);
   const bool first = c.out_of_order.is_empty();
-  bool is_kept = true;
-  RxSegment& r = make_rx_segment(*seg.packet);
-  r.seq = seg.seq;
-  r.end_seq = seg.end_seq;
-  r.flags = seg.header.flags;
-  r.dsfield = seg.dsfield;
+  Placed placed = Placed::kQueued;
+  RxSegment& r = describe_received(seg);
   PacketPtr packet = std::move(seg.packet);
   if (first) {
     if (!c.is_reno()) {
@@ -146,20 +148,18 @@ void queue_out_of_order(Conn& c, Segment& seg) {
       c.selective_acks[0] = {r.seq, r.end_seq};
     }
     c.out_of_order.insert(&r);
-    c.rmem_alloc += packet->truesize;
     c.ooo_last = &r;
   } else {
     const Seq start = r.seq, end = r.end_seq;
-    is_kept = place_ofo(c, r);
+    placed = place_ofo(c, r);
     if (!c.is_reno()) note_sack(c, start, end);
   }
   // Without SACK the window stays, so that duplicate ACKs are recognised as such.
-  if (is_kept && !c.is_reno()) {
-    c.rmem_alloc -= packet->truesize;  // it grows as if this one were not there yet
-    grow_window(c, *packet, false);
-    c.rmem_alloc += packet->truesize;
+  if (placed != Placed::kDuplicate && !c.is_reno()) grow_window(c, *packet, placed == Placed::kMerged);
+  if (placed == Placed::kQueued) {
+    charge_received(c, packet->truesize);
+    (void)packet.release();
   }
-  if (is_kept) (void)packet.release();
   if (c.sk.events != nullptr) grow_receive_buffer(c, c.rcvq_space);  // not for who is not accepted yet, or orphaned
 }
 
@@ -179,8 +179,12 @@ void take_in_order(Conn& c) {
     c.out_of_order.erase(r);
     advance_rcv_nxt(c, r->end_seq);
     const bool is_fin = r->is_fin();
-    c.receive_queue.push_back(PacketPtr(&r->packet()));  // charged already
-    c.tcp.count(Mib::TcpExtTCPRcvCoalesce);
+    PacketPtr packet(&r->packet());
+    if (try_merge_in_order(c, *packet)) {
+      uncharge_received(c, packet->truesize);
+    } else {
+      c.receive_queue.push_back(std::move(packet));  // charged already
+    }
     if (is_fin) {
       process_fin(c);
       return;  // which has emptied the queue
@@ -208,17 +212,24 @@ void purge_out_of_order(Conn& c) {
   c.ooo_last = nullptr;
 }
 
-// Frees what was only sacked, from the end, an eighth of the buffer at a time (RFC 2018 §8 allows it). False: nothing.
-bool prune_out_of_order(Conn& c) {
-  if (c.out_of_order.is_empty()) return false;
-  int64_t goal = c.sk.rcvbuf >> 3;
+// Frees what was only sacked, from the end, an eighth of the buffer at a time (RFC 2018 §8 allows it), but nothing that
+// is ahead of what has just come. False: nothing.
+bool prune_out_of_order(Conn& c, const Segment& incoming) {
+  bool any = false;
+  const int64_t step = c.sk.rcvbuf >> 3;
+  int64_t goal = step;
   while (RxSegment* r = c.out_of_order.last()) {
+    if (after(incoming.seq, r->seq)) break;
+    any = true;
     goal -= r->packet().truesize;
     drop_ofo(c, *r);
     c.tcp.ns.drop(DropReason::kTcpOfoQueuePrune);
-    if (goal <= 0 && c.rmem_alloc <= static_cast<uint32_t>(c.sk.rcvbuf)) break;
+    if (!c.out_of_order.is_empty() && goal > 0) continue;
+    if (has_buffer_left(c)) break;
+    goal = step;
   }
   c.ooo_last = c.out_of_order.last();
+  if (!any) return false;
   c.tcp.count(Mib::TcpExtOfoPruned);
   // What we said we have we no longer have: the blocks must not say so again.
   c.rx_opt.num_sacks = 0;

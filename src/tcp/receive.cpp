@@ -31,31 +31,24 @@ void report_readable(Conn& c) {
 
 // A few bytes cost less to copy behind those that wait than to keep as a packet. As in Linux's tcp_try_coalesce, what
 // has room in the allocation that is charged already costs nothing more; what has not is a packet of its own.
-bool try_merge(Conn& c, const Segment& seg) {
-  Packet* last = c.receive_queue.back();
-  if (last == nullptr || seg.length > c.tcp.pool.uncharged_room(*last)) return false;
-  RxSegment& r = rx_segment(*last);
-  if (r.end_seq != seg.seq || r.is_fin() || !c.receive_queue.merge_into_back(*seg.packet)) return false;
-  r.end_seq = seg.end_seq;
-  r.flags |= seg.header.flags & wire::kTcpFin;
-  last->received = seg.packet->received;
-  c.tcp.count(Mib::TcpExtTCPRcvCoalesce);
-  return true;
+bool may_merge(const Conn& c, Packet& to, Packet& from) {
+  const RxSegment& r = rx_segment(to);
+  return from.length <= c.tcp.pool.uncharged_room(to) && r.end_seq == rx_segment(from).seq && !r.is_fin();
 }
 
-void charge(Conn& c, const Segment& seg) {
-  RxSegment& r = make_rx_segment(*seg.packet);
-  r.seq = seg.seq;
-  r.end_seq = seg.end_seq;
-  r.flags = seg.header.flags;
-  r.dsfield = seg.dsfield;
-  c.rmem_alloc += seg.packet->truesize;
+void note_merged(Conn& c, Packet& to, Packet& from) {
+  RxSegment& r = rx_segment(to);
+  r.end_seq = rx_segment(from).end_seq;
+  r.flags = static_cast<uint8_t>(r.flags | (rx_segment(from).flags & wire::kTcpFin));
+  to.received = from.received;
+  c.tcp.count(Mib::TcpExtTCPRcvCoalesce);
 }
 
 void queue_in_order(Conn& c, Segment& seg) {
   const bool is_fin = seg.header.fin();
-  const bool merged = try_merge(c, seg);
-  if (!merged) charge(c, seg);
+  describe_received(seg);
+  const bool merged = try_merge_in_order(c, *seg.packet);
+  if (!merged) charge_received(c, seg.packet->truesize);
   advance_rcv_nxt(c, seg.end_seq);
   if (seg.length != 0) on_data_received(c, seg);
   if (!merged) c.receive_queue.push_back(std::move(seg.packet));
@@ -74,7 +67,10 @@ bool take_in_spite_of_memory(Conn& c, const Segment& seg) {
   c.ack.pending |= kAckNoMem | kAckNow;
   schedule_ack(c);
   c.effects.events |= EPOLLIN | EPOLLRDNORM;
-  if (c.receive_queue.is_empty() || seg.length == 0) return true;
+  if (c.receive_queue.is_empty() || seg.length == 0) {
+    reserve_memory(c, seg.packet->truesize);
+    return true;
+  }
   c.tcp.count(Mib::TcpExtTCPRcvQDrop);
   c.tcp.ns.drop(DropReason::kProtoMem);
   return false;
@@ -82,28 +78,78 @@ bool take_in_spite_of_memory(Conn& c, const Segment& seg) {
 
 }  // namespace
 
+RxSegment& describe_received(Segment& seg) {
+  RxSegment& r = make_rx_segment(*seg.packet);
+  r.seq = seg.seq;
+  r.end_seq = seg.end_seq;
+  r.flags = seg.header.flags;
+  r.dsfield = seg.dsfield;
+  return r;
+}
+
+bool try_merge_in_order(Conn& c, Packet& from) {
+  Packet* last = c.receive_queue.back();
+  if (last == nullptr || !may_merge(c, *last, from) || !c.receive_queue.merge_into_back(from)) return false;
+  note_merged(c, *last, from);
+  return true;
+}
+
+bool try_merge_out_of_order(Conn& c, Packet& to, Packet& from) {
+  if (!may_merge(c, to, from) || !to.append_copy(from)) return false;
+  note_merged(c, to, from);
+  c.tcp.count(Mib::TcpExtTCPOFOMerge);
+  return true;
+}
+
 void advance_rcv_nxt(Conn& c, Seq end) {
   c.bytes_received += end - c.rcv_nxt;
   c.rcv_nxt = end;
 }
 
-bool has_receive_room(Conn& c, const Packet& p) {
-  const auto limit = static_cast<uint32_t>(c.sk.rcvbuf);
-  const bool may_queue = may_queue_received(c);
-  if (c.rmem_alloc + p.length <= limit && may_queue) return true;
+// What has come may outgrow the buffer, what is there may not: 6.18.44 has gone back to that.
+bool has_buffer_left(const Conn& c) {
+  return c.rmem_alloc <= static_cast<uint32_t>(c.sk.rcvbuf);
+}
+
+namespace {
+
+// tcp_prune_queue: the buffer grows, or what is in it is packed closer, or what is out of order goes.
+bool make_room(Conn& c, const Segment& seg) {
   c.tcp.count(Mib::TcpExtPruneCalled);
-  if (!may_queue) {
-    prune_out_of_order(c);
-    if (may_queue_received(c)) return true;
-    c.tcp.count(Mib::TcpExtRcvPruned);
-    return false;
-  }
-  clamp_window(c, p.length);
-  if (c.rmem_alloc + p.length <= static_cast<uint32_t>(c.sk.rcvbuf)) return true;
-  prune_out_of_order(c);
-  if (c.rmem_alloc + p.length <= static_cast<uint32_t>(c.sk.rcvbuf)) return true;
+  clamp_window(c);
+  if (has_buffer_left(c)) return true;
+  collapse_out_of_order(c);
+  collapse_receive_queue(c);
+  if (has_buffer_left(c)) return true;
+  prune_out_of_order(c, seg);
+  if (has_buffer_left(c)) return true;
+  c.tcp.count(Mib::TcpExtRcvPruned);
+  c.may_predict = false;
+  return false;
+}
+
+bool make_room_in_memory(Conn& c, const Segment& seg) {
+  c.tcp.count(Mib::TcpExtPruneCalled);
+  prune_out_of_order(c, seg);
+  if (may_queue_received(c)) return true;
   c.tcp.count(Mib::TcpExtRcvPruned);
   return false;
+}
+
+}  // namespace
+
+bool has_receive_room(Conn& c, const Segment& seg) {
+  if (!may_queue_received(c)) {
+    if (!make_room_in_memory(c, seg)) return false;
+  } else if (!has_buffer_left(c) && !make_room(c, seg)) {
+    return false;
+  }
+  reserve_memory(c, seg.packet->truesize);
+  return true;
+}
+
+void queue_predicted_data(Conn& c, Segment& seg) {
+  queue_in_order(c, seg);
 }
 
 void process_data(Conn& c, Segment& seg) {
@@ -115,7 +161,7 @@ void process_data(Conn& c, Segment& seg) {
       refuse(c, DropReason::kTcpZerowindow);
       return;
     }
-    if (!has_receive_room(c, *seg.packet) && !take_in_spite_of_memory(c, seg)) return;
+    if (!has_receive_room(c, seg) && !take_in_spite_of_memory(c, seg)) return;
     queue_in_order(c, seg);
     return;
   }

@@ -245,6 +245,14 @@ Duration rto_min(const Conn& c) {
   return Duration::from_us(user != 0 ? user : static_cast<int64_t>(c.tcp.ns.sysctl.tcp_rto_min_us));
 }
 
+Duration delack_max(const Conn& c) {
+  const int64_t jiffy_ms = static_cast<int64_t>(~c.jiffy_mask) + 1;
+  const int64_t rto_ms = c.whole_jiffies(static_cast<uint64_t>(rto_min(c).us()));
+  const uint32_t user = c.sk.options->delack_max_us;
+  return std::min(user != 0 ? Duration::from_us(user) : kDelackMax,
+                  Duration::from_ms(std::max(rto_ms, 2 * jiffy_ms) - jiffy_ms));
+}
+
 Duration rto_max(const Conn& c) {
   const uint32_t user = c.sk.options->rto_max_ms;
   return Duration::from_ms(user != 0 ? user : static_cast<int64_t>(c.tcp.ns.sysctl.tcp_rto_max_ms));

@@ -44,7 +44,7 @@ void rtt_estimator(Conn& c, int64_t mrtt_us) {
 
 void set_rto(Conn& c) {
   const int64_t us = (c.srtt_us >> 3) + c.rttvar_us;
-  c.rto = std::min(Duration::from_ms((us + 999) / 1000), rto_max(c));
+  c.rto = std::min(Duration::from_ms(c.whole_jiffies(static_cast<uint64_t>(us))), rto_max(c));
 }
 
 void update_rtt_min(Conn& c, uint32_t rtt_us, bool is_delayed) {

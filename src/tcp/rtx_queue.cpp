@@ -1,6 +1,7 @@
 // The retransmit queue: what an ACK takes off it, and how its segments are cut and joined.
 #include <algorithm>
 
+#include "tcp/memory.h"
 #include "tcp/recovery/recovery.h"
 
 namespace leat::tcp {
@@ -151,7 +152,7 @@ void unlink_rtx(Conn& c, TxSegment& t) {
   if (t.by_time.is_linked()) t.by_time.unlink();
   c.rtx_queue.erase(&t);
   Packet& p = t.packet();
-  c.wmem_queued -= static_cast<int32_t>(p.truesize);
+  uncharge_to_send(c, p.truesize);
   PacketPtr owner(&p);
 }
 
@@ -163,7 +164,7 @@ void trim_head(Conn& c, TxSegment& t, uint32_t bytes) {
   t.seq += bytes;
   const uint32_t released = std::min(delta, p.truesize);
   p.truesize -= released;
-  c.wmem_queued -= static_cast<int32_t>(released);
+  uncharge_to_send(c, released);
   if (t.segs > 1) set_segs(t, t.mss);
 }
 
@@ -195,7 +196,7 @@ bool try_collapse(Conn& c, TxSegment& t, uint32_t space) {
     for (uint16_t i = 0; i < q.frag_count; ++i)
       p.add_fragment(q.frags[i].buffer, q.frags[i].offset, q.frags[i].length);
     p.truesize = truesize;
-    c.wmem_queued += static_cast<int32_t>(q.length);
+    charge_to_send(c, q.length);  // which the other gives back
     t.end_seq = next->end_seq;
     t.flags |= next->flags;
     t.sacked |= next->sacked & kEverRetransmitted;

@@ -2,7 +2,7 @@
 // SACK, whose duplicate ACKs are counted instead.
 #include <algorithm>
 
-#include "tcp/recovery/recovery.h"
+#include "tcp/sack_shift.h"
 
 namespace leat::tcp {
 namespace {
@@ -128,48 +128,54 @@ int match_to_block(Conn& c, TxSegment& t, Seq start, Seq end) {
   return fragment(c, true, t, cut, mss) ? inside : -1;
 }
 
-void tag_one(Conn& c, TxSegment& t, bool is_dup, SackTag& tag) {
-  const uint32_t segs = t.segs;
-  if (is_dup && (t.sacked & kRetransBits)) {
-    if (c.undo_marker != 0 && c.undo_retrans > 0 && after(t.end_seq, c.undo_marker)) {
-      c.undo_retrans = std::max(0, c.undo_retrans - static_cast<int32_t>(segs));
+}  // namespace
+
+uint8_t tag_part(Conn& c, const TxSegment& t, const SackedPart& part, bool is_dup, SackTag& tag) {
+  uint8_t marks = t.sacked;
+  const auto drop = [&marks](uint8_t bits) { marks &= static_cast<uint8_t>(~bits); };
+  if (is_dup && (marks & kRetransBits)) {
+    if (c.undo_marker != 0 && c.undo_retrans > 0 && after(part.end, c.undo_marker)) {
+      c.undo_retrans = std::max(0, c.undo_retrans - static_cast<int32_t>(part.segs));
     }
-    if (t.is_sacked() && before(t.seq, tag.reord)) tag.reord = t.seq;
+    if ((marks & kSacked) && before(part.start, tag.reord)) tag.reord = part.start;
   }
-  if (!after(t.end_seq, c.snd_una)) return;  // about to be cleaned
-  if (!t.is_sacked()) {
-    rack_advance(c, t.sacked, t.end_seq, t.sent_us);
-    if (t.sacked & kRetransmitted) {
+  if (!after(part.end, c.snd_una)) return marks;  // about to be cleaned
+  if (!(marks & kSacked)) {
+    rack_advance(c, marks, part.end, t.sent_us);
+    if (marks & kRetransmitted) {
       // If the segment is not marked lost, its retransmission is still believed to be in flight.
-      if (t.is_lost()) {
-        t.sacked &= static_cast<uint8_t>(~(kLost | kRetransmitted));
-        c.lost_out -= segs;
-        c.retrans_out -= segs;
+      if (marks & kLost) {
+        drop(kLost | kRetransmitted);
+        c.lost_out -= part.segs;
+        c.retrans_out -= part.segs;
       }
     } else {
-      if (!(t.sacked & kRetransBits)) {
+      if (!(marks & kRetransBits)) {
         // A hole that nobody filled again has been filled: reordering.
-        if (before(t.seq, highest_sack_seq(c)) && before(t.seq, tag.reord)) tag.reord = t.seq;
-        if (!after(t.end_seq, c.high_seq)) tag.flag |= kFlagOrigSackAcked;
+        if (before(part.start, highest_sack_seq(c)) && before(part.start, tag.reord)) tag.reord = part.start;
+        if (!after(part.end, c.high_seq)) tag.flag |= kFlagOrigSackAcked;
         if (tag.first_sackt_us == 0) tag.first_sackt_us = t.sent_us;
         tag.last_sackt_us = t.sent_us;
       }
-      if (t.is_lost()) {
-        t.sacked &= static_cast<uint8_t>(~kLost);
-        c.lost_out -= segs;
+      if (marks & kLost) {
+        drop(kLost);
+        c.lost_out -= part.segs;
       }
     }
-    t.sacked |= kSacked;
+    marks |= kSacked;
     tag.flag |= kFlagDataSacked;
-    c.sacked_out += segs;
-    tag.sack_delivered += segs;  // counted when it is known whether the ACK has ECE
+    c.sacked_out += part.segs;
+    tag.sack_delivered += part.segs;  // counted when it is known whether the ACK has ECE
   }
   // A D-SACK says that the copy has arrived as well.
-  if (is_dup && (t.sacked & kRetransmitted)) {
-    t.sacked &= static_cast<uint8_t>(~kRetransmitted);
-    c.retrans_out -= segs;
+  if (is_dup && (marks & kRetransmitted)) {
+    drop(kRetransmitted);
+    c.retrans_out -= part.segs;
   }
+  return marks;
 }
+
+namespace {
 
 // First segment that ends behind `seq`, from the whole queue: O(log n).
 TxSegment* skip_to(Conn& c, Seq seq) {
@@ -184,10 +190,17 @@ TxSegment* walk(Conn& c, TxSegment* t, const SackBlock* next_dup, SackTag& tag, 
       inside = match_to_block(c, *t, next_dup->start, next_dup->end);
       if (inside > 0) is_dup = true;
     }
-    if (inside <= 0) inside = match_to_block(c, *t, start, end);
+    if (inside <= 0) {
+      const Shifted shifted = shift_to_previous(c, *t, start, end, is_dup, tag);
+      if (shifted.kind != Shifted::kNot) {
+        t = shifted.at;
+        continue;
+      }
+      inside = match_to_block(c, *t, start, end);
+    }
     if (inside < 0) break;
     if (inside == 0) continue;
-    tag_one(c, *t, is_dup, tag);
+    t->sacked = tag_part(c, *t, {t->seq, t->end_seq, t->segs}, is_dup, tag);
     rate_segment_delivered(c, *t, *tag.rate);
     if (t->is_sacked() && t->by_time.is_linked()) t->by_time.unlink();
     if (!before(t->seq, highest_sack_seq(c))) c.highest_sack = c.rtx_queue.next(t);
@@ -201,24 +214,80 @@ void remember_blocks(Conn& c, const Blocks& b) {
     c.recv_sack_cache[static_cast<size_t>(4 - b.used + i)] = b.block[static_cast<size_t>(i)];
 }
 
-// Bytes that the last ACK's blocks covered already need no second walk.
-void tag_block(Conn& c, const Blocks& blocks, int i, bool found_dsack, SackTag& tag) {
-  const SackBlock b = blocks.block[static_cast<size_t>(i)];
-  const bool is_dup = found_dsack && i == blocks.first_index;
-  const SackBlock* next_dup =
-      found_dsack && i + 1 == blocks.first_index ? &blocks.block[static_cast<size_t>(i + 1)] : nullptr;
-  Seq from = b.start;  // where to walk; what a segment is matched with is the whole block, wherever the last one ended
-  if (!is_dup && next_dup == nullptr && c.sacked_out != 0) {
-    for (const SackBlock& known : c.recv_sack_cache) {
-      if (known.start == known.end || !after(b.end, known.start) || !before(from, known.end)) continue;
-      if (before(from, known.start)) walk(c, skip_to(c, from), nullptr, tag, b.start, known.start, false);
-      from = known.end;
-      if (!after(b.end, from)) return;
+// One walk over the queue for all blocks of an ACK. What the last ACK's blocks covered needs no second look, and the
+// walk never goes back, not for a duplicate within the block before it either: that one was looked at on the way.
+class BlockWalk {
+ public:
+  BlockWalk(Conn& c, const Blocks& blocks, bool found_dsack, SackTag& tag)
+      : c_(c), blocks_(blocks), found_dsack_(found_dsack), tag_(tag) {
+    const auto is_used = [](const SackBlock& b) { return b.start != 0 || b.end != 0; };
+    known_ = c.sacked_out == 0 ? c.recv_sack_cache.end() : std::ranges::find_if(c.recv_sack_cache, is_used);
+  }
+
+  void run() {
+    for (int i = 0; i < blocks_.used;) {
+      const SackBlock b = blocks_.block[static_cast<size_t>(i)];
+      const bool is_dup = found_dsack_ && i == blocks_.first_index;
+      next_dup_ = found_dsack_ && i + 1 == blocks_.first_index ? &blocks_.block[static_cast<size_t>(i + 1)] : nullptr;
+      const Step step = take(b, is_dup);
+      if (step == Step::kEnd) return;
+      if (step == Step::kNextBlock) ++i;
     }
   }
-  TxSegment* first = !before(from, highest_sack_seq(c)) ? c.highest_sack : skip_to(c, from);
-  walk(c, first, next_dup, tag, b.start, b.end, is_dup);
-}
+
+ private:
+  enum class Step : uint8_t { kNextBlock, kSameBlock, kEnd };
+
+  bool has_known() const { return known_ != c_.recv_sack_cache.end(); }
+
+  Step take(const SackBlock& b, bool is_dup) {
+    while (has_known() && !before(b.start, known_->end))
+      ++known_;
+    if (has_known() && !is_dup && after(b.end, known_->start)) return take_unknown(b);
+    if (!before(b.start, highest_sack_seq(c_))) {
+      at_ = c_.highest_sack;
+      if (at_ == nullptr) return Step::kEnd;
+    }
+    go_to(b.start);
+    at_ = walk(c_, at_, next_dup_, tag_, b.start, b.end, is_dup);
+    return Step::kNextBlock;
+  }
+
+  // What lies before the known block that overlaps; what lies behind it is for the next step.
+  Step take_unknown(const SackBlock& b) {
+    if (before(b.start, known_->start)) {
+      go_to(b.start);
+      at_ = walk(c_, at_, next_dup_, tag_, b.start, known_->start, false);
+    }
+    if (!after(b.end, known_->end)) return Step::kNextBlock;
+    if (next_dup_ != nullptr && before(next_dup_->start, known_->end)) {
+      go_to(next_dup_->start);
+      at_ = walk(c_, at_, nullptr, tag_, next_dup_->start, next_dup_->end, true);
+    }
+    const Seq known_end = known_->end;
+    ++known_;
+    if (highest_sack_seq(c_) != known_end) {
+      go_to(known_end);
+      return Step::kSameBlock;
+    }
+    at_ = c_.highest_sack;
+    if (at_ == nullptr) return Step::kEnd;
+    at_ = walk(c_, at_, next_dup_, tag_, b.start, b.end, false);
+    return Step::kNextBlock;
+  }
+
+  void go_to(Seq seq) {
+    if (at_ == nullptr || !after(at_->seq, seq)) at_ = skip_to(c_, seq);
+  }
+
+  Conn& c_;
+  const Blocks& blocks_;
+  const bool found_dsack_;
+  SackTag& tag_;
+  std::array<SackBlock, 4>::iterator known_;  // of the last ACK's blocks, by start
+  const SackBlock* next_dup_ = nullptr;       // the duplicate that lies in this block, when it comes next
+  TxSegment* at_ = nullptr;
+};
 
 }  // namespace
 
@@ -239,8 +308,7 @@ uint32_t tag_sacks(Conn& c, const Segment& seg, Seq prior_snd_una, SackTag& tag)
   if (before(seg.ack, prior_snd_una - c.max_window)) return 0;  // too old to mean anything
   if (c.packets_out == 0) return tag.flag;
   const Blocks blocks = select_blocks(c, seg, found_dsack, prior_snd_una);
-  for (int i = 0; i < blocks.used; ++i)
-    tag_block(c, blocks, i, found_dsack, tag);
+  BlockWalk(c, blocks, found_dsack, tag).run();
   remember_blocks(c, blocks);
   if (c.ca_state != CaState::kLoss || c.undo_marker != 0) check_sack_reordering(c, tag.reord, false);
   return tag.flag;

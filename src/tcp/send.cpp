@@ -46,12 +46,6 @@ void mark_push(Conn& c, TxSegment& t) {
   c.pushed_seq = c.write_seq;
 }
 
-void slow_start_after_idle(Conn& c) {
-  if (c.tcp.ns.sysctl.tcp_slow_start_after_idle == 0 || c.packets_out != 0 || c.cc_algorithm->cong_control) return;
-  const Duration idle = Duration::from_ms(static_cast<int32_t>(c.jiffies() - c.lsndtime));
-  if (idle > c.rto) cwnd_restart(c, idle);
-}
-
 class Source {
  public:
   explicit Source(std::span<const iovec> data) : iov_(data) {
@@ -117,7 +111,8 @@ Append append(Conn& c, TxSegment& t, Source& from, size_t most, bool by_piece = 
   p.add_fragment(c.send_page, c.send_page_used, n);
   p.truesize = truesize + n;
   c.send_page_used += n;
-  c.wmem_queued += static_cast<int32_t>(n);
+  reserve_memory(c, n);
+  charge_to_send(c, n);
   t.end_seq += n;
   c.write_seq += n;
   t.segs = 0;  // set when it is about to leave
@@ -127,7 +122,7 @@ Append append(Conn& c, TxSegment& t, Source& from, size_t most, bool by_piece = 
 void drop_empty_tail(Conn& c) {
   Packet* p = c.write_queue.back();
   if (p == nullptr || p->length != 0 || (tx_segment(*p).flags & (wire::kTcpSyn | wire::kTcpFin))) return;
-  c.wmem_queued -= static_cast<int32_t>(p->truesize);
+  uncharge_to_send(c, p->truesize);
   PacketList::erase(p);
   PacketPtr owner(p);
 }
@@ -187,13 +182,13 @@ Progress fill_queue(Conn& c, Source& from, uint32_t mss, int flags) {
         done.error = EAGAIN;
         break;
       }
-      if (c.packets_out == 0 && !c.has_unsent()) slow_start_after_idle(c);
       t = make_queued_segment(c, wire::kTcpAck);
       if (t == nullptr) {
         done.error = EAGAIN;
         break;
       }
       c.nonagle &= static_cast<uint8_t>(~kNaglePush);  // TCP_NODELAY pushed what waited then
+      slow_start_after_idle(c);
     }
     if (done.copied == 0) t->flags &= static_cast<uint8_t>(~wire::kTcpPsh);  // no longer the end of a write
     const size_t before_left = from.left();

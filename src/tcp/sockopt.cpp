@@ -2,6 +2,7 @@
 // options themselves are rows of a table: options_*.cpp.
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -54,7 +55,7 @@ Result<void> Tcp::set_option(TcpSock& s, int name, std::span<const uint8_t> valu
   inet::SockLock lock(s, &drain_backlog);
   Conn* c = wake(s);
   if (c == nullptr) return err(ENOBUFS);
-  refresh_time(*c);
+  if (name != TCP_QUICKACK) refresh_time(*c);  // its ACK has the time stamp of what it acknowledges, as Linux's has
   const auto done = set_by_row(*c, find_option(name), value);
   options_cache.unify(s);
   flush_effects(*c);

@@ -106,6 +106,8 @@ class Tcp final : public ip::Transport {
   Time next_deadline() const;
   bool end_turn();  // frees what died, grows tables; true, once a second: memory that is free was given back
 
+  uint32_t jiffy_mask = ~0u;  // see cc::Sender
+
   // --- shared by the rooms of tcp ---------------------------------------------------------------------------------
   Time now() const { return ns.now(); }
   void count(Mib m, uint64_t n = 1) { ns.count(m, n); }

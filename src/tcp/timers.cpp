@@ -180,9 +180,21 @@ void on_time_wait_wheel_timer(void* tcp, Timer& timer) {
   on_time_wait_timer(*static_cast<Tcp*>(tcp), *t);
 }
 
+namespace {
+
+// Timers in jiffies count from where the present one began. A jiffy of a millisecond is as good as none: leat's timers
+// are exact.
+Time in_jiffies(const Conn& c, Duration after) {
+  if (c.jiffy_mask == ~0u) return c.tcp.now() + after;
+  const int64_t began_ms = c.tcp.now().ms() & static_cast<int32_t>(c.jiffy_mask);
+  return Time::from_us((began_ms + c.whole_jiffies(static_cast<uint64_t>(after.us()))) * 1000);
+}
+
+}  // namespace
+
 void arm_loss_timer(Conn& c, LossTimer kind, Duration after) {
   c.deadlines.loss_kind = kind;
-  c.deadlines.loss = c.tcp.now() + std::min(after, rto_max(c));
+  c.deadlines.loss = in_jiffies(c, std::min(after, rto_max(c)));
   // A time that pacing holds back does not count (tcp_reset_xmit_timer with pace_delay).
   if (is_paced(c) && c.wstamp_ns > c.clock_cache_ns && kind != LossTimer::kReorder) {
     c.deadlines.loss = c.deadlines.loss + Duration::from_ns(static_cast<int64_t>(c.wstamp_ns - c.clock_cache_ns));
@@ -196,7 +208,7 @@ void disarm_loss_timer(Conn& c) {
 }
 
 void arm_delack(Conn& c, Duration after) {
-  c.deadlines.delack = c.tcp.now() + after;
+  c.deadlines.delack = in_jiffies(c, after);
   update_wheel(c);
 }
 
@@ -205,7 +217,7 @@ void disarm_delack(Conn& c) {
 }
 
 void arm_keepalive(Conn& c, Duration after) {
-  c.deadlines.keepalive = c.tcp.now() + after;
+  c.deadlines.keepalive = in_jiffies(c, after);
   update_wheel(c);
 }
 

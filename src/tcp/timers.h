@@ -28,6 +28,7 @@ void disarm_all(Conn& c);             // tcp_clear_xmit_timers
 void reset_keepalive_timer(Conn& c);  // SO_KEEPALIVE switched on or its knobs changed
 
 Duration rto_min(const Conn& c);
+Duration delack_max(const Conn& c);  // an ACK must not wait for the peer's RTO, which is guessed to be as ours
 Duration rto_max(const Conn& c);
 Duration keepalive_time(const Conn& c);
 Duration keepalive_interval(const Conn& c);

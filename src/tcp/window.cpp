@@ -58,6 +58,26 @@ int free_space(const Conn& c) {
   return left < 0 ? -static_cast<int>(window_from_space(c, -left)) : static_cast<int>(window_from_space(c, left));
 }
 
+namespace {
+
+// tcp_shrink_window: the window follows the memory that is left, also back.
+uint32_t shrinking_window(Conn& c, int free, int full, int allowed, int mss) {
+  const int unit = 1 << c.rx_opt.rcv_wscale;
+  free = free < 0 ? -((-free + unit - 1) / unit * unit) : free - free % unit;
+  if (free < (full >> 1)) {
+    c.ack.quick = 0;
+    if (c.tcp.counts.under_pressure.load(std::memory_order_relaxed)) {
+      c.rcv_ssthresh = std::min(c.rcv_ssthresh, 4u * c.advmss);
+    }
+    if (free < (allowed >> 4) || free < mss || free < unit) return 0;
+  }
+  const auto limit = static_cast<int>(c.rcv_ssthresh);
+  if (free > limit) free = (limit + unit - 1) / unit * unit;
+  return static_cast<uint32_t>(free);
+}
+
+}  // namespace
+
 // RFC 9293 §3.8.6.2.2: small increments are not worth telling; nor may the right edge move back.
 uint32_t select_new_window(Conn& c) {
   int mss = static_cast<int>(c.ack.rcv_mss);
@@ -67,6 +87,9 @@ uint32_t select_new_window(Conn& c) {
   if (mss > full) {
     mss = full;
     if (mss <= 0) return 0;
+  }
+  if (c.tcp.ns.sysctl.tcp_shrink_window != 0 && c.rx_opt.rcv_wscale != 0) {
+    return shrinking_window(c, free, full, allowed, mss);
   }
   const int unit = 1 << c.rx_opt.rcv_wscale;
   if (free < (full >> 1)) {
@@ -177,11 +200,11 @@ void grow_window(Conn& c, const Packet& p, bool adjust) {
 
 // The queue outgrows the buffer, by the charge for packets that are smaller than those that the window was offered for:
 // the buffer follows as far as it may, else the window must fall.
-void clamp_window(Conn& c, uint32_t more) {
+void clamp_window(Conn& c) {
   c.ack.quick = 0;
   const bool is_scarce = c.tcp.counts.under_pressure.load(std::memory_order_relaxed);
   if (c.sk.rcvbuf < rmem_max(c) && !(c.sk.buf_lock & inet::kBufLockReceive) && !is_scarce) {
-    c.sk.rcvbuf = static_cast<int32_t>(std::min<int64_t>(int64_t{c.rmem_alloc} + more, rmem_max(c)));
+    c.sk.rcvbuf = static_cast<int32_t>(std::min<int64_t>(c.rmem_alloc, rmem_max(c)));
   }
   if (c.rmem_alloc > static_cast<uint32_t>(c.sk.rcvbuf)) {
     c.rcv_ssthresh = std::min(c.window_clamp, 2 * c.advmss);

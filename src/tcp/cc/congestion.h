@@ -107,7 +107,11 @@ struct Sender {
   const Algorithm* cc_algorithm = nullptr;
   State cc;
 
-  uint32_t jiffies() const { return static_cast<uint32_t>(mstamp_us / 1000); }
+  uint32_t jiffy_mask = ~0u;  // a jiffy is a millisecond; ~3u: four, as with HZ=250 (a comparison with such a kernel)
+  uint32_t jiffies() const { return static_cast<uint32_t>(mstamp_us / 1000) & jiffy_mask; }
+  uint32_t whole_jiffies(uint64_t us) const {  // rounded up, in ms
+    return (static_cast<uint32_t>((us + 999) / 1000) + ~jiffy_mask) & jiffy_mask;
+  }
   uint32_t packets_in_flight() const { return packets_out - (sacked_out + lost_out) + retrans_out; }
   bool in_slow_start() const { return snd_cwnd < snd_ssthresh; }
   bool in_initial_slowstart() const { return snd_ssthresh >= kInfiniteSsthresh; }

@@ -74,8 +74,7 @@ void start_epoch(Cubic& c, uint32_t now, uint32_t cwnd, uint32_t acked) {
 }
 
 // W(t) one round trip from now.
-uint32_t target_window(const Cubic& c, uint32_t now) {
-  const uint32_t delay_ms = (c.delay_min + 999) / 1000;
+uint32_t target_window(const Cubic& c, uint32_t now, uint32_t delay_ms) {
   const auto elapsed_ms = static_cast<int64_t>(static_cast<int32_t>(now - c.epoch_start)) + delay_ms;
   const uint64_t t = (static_cast<uint64_t>(elapsed_ms) << kTimeBits) / 1000;
   const uint64_t distance = t < c.k ? c.k - t : t - c.k;
@@ -93,20 +92,22 @@ void keep_up_with_reno(Cubic& c, uint32_t cwnd) {
   if (c.reno_cwnd > cwnd) c.cnt = std::min(c.cnt, cwnd / (c.reno_cwnd - cwnd));
 }
 
-void follow_curve(Cubic& c, uint32_t now, uint32_t cwnd, uint32_t acked) {
+void follow_curve(Cubic& c, const Sender& s, uint32_t acked) {
+  const uint32_t now = s.jiffies(), cwnd = s.snd_cwnd;
   c.last_cwnd = cwnd;
   c.last_time = now;
   if (c.epoch_start == 0) start_epoch(c, now, cwnd, acked);
-  const uint32_t target = target_window(c, now);
+  const uint32_t target = target_window(c, now, s.whole_jiffies(c.delay_min));
   c.cnt = target > cwnd ? cwnd / (target - cwnd) : 100 * cwnd;
   if (c.last_max_cwnd == 0 && c.cnt > 20) c.cnt = 20;  // no loss yet, hence no idea of the capacity: 5 % a round trip
 }
 
-void update(Cubic& c, uint32_t now, uint32_t cwnd, uint32_t acked) {
+void update(Cubic& c, const Sender& s, uint32_t acked) {
+  const uint32_t now = s.jiffies(), cwnd = s.snd_cwnd;
   c.ack_cnt += acked;
   if (c.last_cwnd == cwnd && static_cast<int32_t>(now - c.last_time) <= kUpdateGap) return;
   // Once a millisecond is enough for the curve; an epoch's start is found out at once.
-  if (c.epoch_start == 0 || now != c.last_time) follow_curve(c, now, cwnd, acked);
+  if (c.epoch_start == 0 || now != c.last_time) follow_curve(c, s, acked);
   keep_up_with_reno(c, cwnd);
   c.cnt = std::max(c.cnt, 2u);  // 1.5 times a round trip at most
 }
@@ -118,7 +119,7 @@ void cong_avoid(Sender& s, Seq, uint32_t acked) {
     if (acked == 0) return;
   }
   auto& c = s.cc.as<Cubic>();
-  update(c, s.jiffies(), s.snd_cwnd, acked);
+  update(c, s, acked);
   cong_avoid_ai(s, c.cnt, acked);
 }
 
