@@ -12,8 +12,8 @@ struct Numbering {  // where the numbers of each begin
   uint32_t seq = 0, ts = 0;
 };
 
-// Names of the fields that differ, "seq len win"; empty: equal.
+// Names of the fields that differ, "seq len win"; empty: equal. Time stamps may be so many ms apart.
 std::string compare(const Segment& kernel, const Numbering& kernel_base, const Segment& leat,
-                    const Numbering& leat_base);
+                    const Numbering& leat_base, int stamp_slack);
 
 }  // namespace leat::differ

@@ -2,6 +2,7 @@
 #include "sim/differ/record.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "sim/differ/app.h"
@@ -32,6 +33,7 @@ class Recorder {
 
   void play() {
     began_ = target_.now();
+    note_clock();
     peer_.begin(Time());
     const Time t = now();
     note(TraceEvent::kOpen, t, app_.open({case_.is_v6, case_.is_passive, case_.congestion, case_.options_before}));
@@ -49,6 +51,13 @@ class Recorder {
   }
 
  private:
+  void note_clock() {
+    timespec t{}, jiffy{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
+    out_.clock_us = t.tv_sec * 1'000'000 + t.tv_nsec / 1000;
+    out_.jiffy_us = jiffy.tv_nsec / 1000;
+  }
   Time now() const { return Time::from_ns((target_.now() - began_).ns()); }
   Time end() const {  // a connection that never comes ends after a few SYNs
     return peer_.is_connected() ? peer_.connected_at() + case_.length : Time::from_us(9'000'000);

@@ -94,6 +94,7 @@ bool read_line(const std::string& line, Trace& out) {
   if (word == "v6") return static_cast<bool>(in >> out.is_v6);
   if (word == "passive") return static_cast<bool>(in >> out.is_passive);
   if (word == "congestion") return static_cast<bool>(in >> out.congestion);
+  if (word == "clock") return static_cast<bool>(in >> out.clock_us >> out.jiffy_us);
   if (word == "end") return (in >> us) && ((out.end = Time::from_us(us)), true);
   if (word == "sysctl") {
     std::string name;
@@ -135,8 +136,8 @@ Bases bases_of(const Trace& t) {
 }  // namespace
 
 std::string Trace::to_text() const {
-  std::string out =
-      fmt::format("case {}\nv6 {:d}\npassive {:d}\ncongestion {}\n", number, is_v6, is_passive, congestion);
+  std::string out = fmt::format("case {}\nv6 {:d}\npassive {:d}\ncongestion {}\nclock {} {}\n", number, is_v6,
+                                is_passive, congestion, clock_us, jiffy_us);
   for (const auto& [name, value] : sysctls)
     out += fmt::format("sysctl {} {}\n", name, value);
   for (const Op& op : options_before)

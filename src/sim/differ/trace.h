@@ -30,6 +30,8 @@ struct Trace {
   std::vector<Op> options_before;
   std::vector<TraceEvent> events;
   Time end;
+  // The kernel's clocks: CLOCK_MONOTONIC at the trace's zero, on which milliseconds and jiffies begin, and a jiffy.
+  int64_t clock_us = 0, jiffy_us = 1000;
 
   std::string to_text() const;
   static bool from_text(const std::string& text, Trace& out, std::string& why);
