@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <deque>
 #include <iterator>
+#include <utility>
 
 #include "diag/proc_net.h"
 #include "diag/ss.h"
@@ -103,12 +105,16 @@ Answer Commands::run(std::string_view verb, std::span<const std::string> words) 
 }
 
 // Few are sorted; of many, neither rows nor text are ever there all at once.
-Answer Commands::all_sockets(std::shared_ptr<SsOptions> options) {
+bool Commands::has_many_sockets() const {
   constexpr size_t kMany = 20'000;
   size_t count = 0;
   for (Stack* stack : stacks_)
     count += count_sockets(*stack);
-  if (count <= kMany) {
+  return count > kMany;
+}
+
+Answer Commands::all_sockets(std::shared_ptr<SsOptions> options) {
+  if (!has_many_sockets()) {
     std::vector<SocketRow> rows;
     for (Stack* stack : stacks_) {
       auto more = snapshot(*stack);
@@ -196,6 +202,7 @@ Answer Commands::sysctl(std::span<const std::string> words) {
 
 Answer Commands::proc(std::span<const std::string> words) {
   if (words.empty() || is_help(words)) return {0, proc_help(), "", {}};
+  if (has_many_sockets()) return proc_in_pieces(words);
   Answer answer;
   for (const std::string& path : words) {
     std::string text;
@@ -211,6 +218,32 @@ Answer Commands::proc(std::span<const std::string> words) {
     }
   }
   return answer;
+}
+
+// The same where a table may be of millions: file after file, Stack after Stack, a piece of a table a call.
+Answer Commands::proc_in_pieces(std::span<const std::string> words) {
+  struct Part {
+    std::string text;  // of a file that is short
+    std::function<bool(std::string&)> walk;
+  };
+  auto parts = std::make_shared<std::deque<Part>>();
+  for (const std::string& path : words) {
+    for (Stack* stack : stacks_) {
+      auto walk = walk_proc(*stack, path);
+      std::string text;
+      if (!walk && !read_proc(*stack, path, text)) {
+        return {1, "", fmt::format("proc: there is no file '{}' (leat proc lists them)\n", path), {}};
+      }
+      parts->push_back({std::move(text), std::move(walk)});
+    }
+  }
+  return {0, "", "", [parts](std::string& out) {
+            Part& part = parts->front();
+            out += std::exchange(part.text, {});
+            const bool has_more = part.walk && part.walk(out);
+            if (!has_more) parts->pop_front();
+            return !parts->empty();
+          }};
 }
 
 std::string sysctl_help() {

@@ -36,6 +36,8 @@ class Commands {
   Answer nstat(std::span<const std::string> words);
   Answer sysctl(std::span<const std::string> words);
   Answer proc(std::span<const std::string> words);
+  Answer proc_in_pieces(std::span<const std::string> words);
+  bool has_many_sockets() const;
 
   SocketTotals sum_of_totals() const;
   std::vector<Counter> sum_of_counters() const;

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+#include <optional>
+#include <utility>
+
 #include "diag/snapshot.h"
 #include "ip/netif.h"
 #include "stack/stack_impl.h"
@@ -87,23 +91,48 @@ constexpr std::string_view kColumns6 =
     "local_address                         remote_address                        st tx_queue rx_queue tr tm->when"
     " retrnsmt   uid  timeout inode";
 
-// Rows of IPv4 are filled with blanks to a fixed width, which old readers count on; those of IPv6 are not.
-std::string table(Stack& stack, bool is_udp, Family family) {
-  const bool is_v4 = family == Family::kIpv4;
-  const size_t width = !is_v4 ? 0 : is_udp ? 127 : 149;
-  std::string out;
-  auto line = [&](std::string text) {
+struct Table {
+  bool is_udp = false;
+  Family family = Family::kIpv4;
+
+  // Rows of IPv4 are filled with blanks to a fixed width, which old readers count on; those of IPv6 are not.
+  void line(std::string& out, std::string text) const {
+    const size_t width = family != Family::kIpv4 ? 0 : is_udp ? 127 : 149;
     if (text.size() < width) text.resize(width, ' ');
     out += text + '\n';
-  };
-  line(fmt::format("  {}{} {}{}", is_udp && is_v4 ? " " : "", "sl ", is_v4 ? kColumns4 : kColumns6,
-                   is_udp ? " ref pointer drops" : ""));
-  size_t number = 0;
-  for (const SocketRow& row : snapshot(stack)) {
-    if (row.is_udp != is_udp || row.family != family) continue;
-    line(is_udp ? udp_line(row) : tcp_line(row, number++));
   }
+  void head(std::string& out) const {
+    const bool is_v4 = family == Family::kIpv4;
+    line(out, fmt::format("  {}{} {}{}", is_udp && is_v4 ? " " : "", "sl ", is_v4 ? kColumns4 : kColumns6,
+                          is_udp ? " ref pointer drops" : ""));
+  }
+  void rows(std::string& out, const std::vector<SocketRow>& rows, size_t& number) const {
+    for (const SocketRow& row : rows) {
+      if (row.is_udp != is_udp || row.family != family) continue;
+      line(out, is_udp ? udp_line(row) : tcp_line(row, number++));
+    }
+  }
+};
+
+std::string whole(Stack& stack, const Table& table) {
+  std::string out;
+  size_t number = 0;
+  table.head(out);
+  table.rows(out, snapshot(stack), number);
   return out;
+}
+
+std::optional<Table> table_of(std::string_view path) {
+  if (path == "net/tcp") return Table{false, Family::kIpv4};
+  if (path == "net/tcp6") return Table{false, Family::kIpv6};
+  if (path == "net/udp") return Table{true, Family::kIpv4};
+  if (path == "net/udp6") return Table{true, Family::kIpv6};
+  return {};
+}
+
+std::string_view without_proc(std::string_view path) {
+  if (path.starts_with("/proc/")) path.remove_prefix(6);
+  return path;
 }
 
 struct File {
@@ -163,16 +192,16 @@ std::string proc_net_sockstat6(Stack& stack) {
 }
 
 std::string proc_net_tcp(Stack& stack) {
-  return table(stack, false, Family::kIpv4);
+  return whole(stack, {false, Family::kIpv4});
 }
 std::string proc_net_tcp6(Stack& stack) {
-  return table(stack, false, Family::kIpv6);
+  return whole(stack, {false, Family::kIpv6});
 }
 std::string proc_net_udp(Stack& stack) {
-  return table(stack, true, Family::kIpv4);
+  return whole(stack, {true, Family::kIpv4});
 }
 std::string proc_net_udp6(Stack& stack) {
-  return table(stack, true, Family::kIpv6);
+  return whole(stack, {true, Family::kIpv6});
 }
 
 std::string proc_net_dev(Stack& stack) {
@@ -212,7 +241,7 @@ std::string proc_drops(Stack& stack) {
 }
 
 bool read_proc(Stack& stack, std::string_view path, std::string& out) {
-  if (path.starts_with("/proc/")) path.remove_prefix(6);
+  path = without_proc(path);
   for (const File& f : kFiles) {
     if (f.path == path) {
       out = f.read(stack);
@@ -220,6 +249,17 @@ bool read_proc(Stack& stack, std::string_view path, std::string& out) {
     }
   }
   return false;
+}
+
+std::function<bool(std::string& out)> walk_proc(Stack& stack, std::string_view path) {
+  const auto table = table_of(without_proc(path));
+  if (!table) return {};
+  auto walk = std::make_shared<RowWalk>(std::vector<Stack*>{&stack});
+  return [table, walk, number = size_t{0}, has_begun = false](std::string& out) mutable {
+    if (!std::exchange(has_begun, true)) table->head(out);
+    table->rows(out, walk->next(), number);
+    return !walk->is_done();
+  };
 }
 
 std::vector<std::string_view> proc_files() {

@@ -2,6 +2,7 @@
 // hold the socket's number, uid is 0.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ std::string proc_drops(Stack& stack);     // reason, count, what it means; those
 
 // "net/snmp", with or without "/proc/" before it. false: there is no such file.
 bool read_proc(Stack& stack, std::string_view path, std::string& out);
+// net/tcp, tcp6, udp and udp6 piece by piece, for a Stack with so many sockets that neither rows nor text should be
+// there all at once: each call appends some, and is false when that was all. Empty: another file.
+std::function<bool(std::string& out)> walk_proc(Stack& stack, std::string_view path);
 std::vector<std::string_view> proc_files();
 
 }  // namespace leat::diag
