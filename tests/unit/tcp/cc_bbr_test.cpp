@@ -296,6 +296,17 @@ TEST_F(BbrTest, KeepsItsWindowWhenALossWasNone) {
   EXPECT_EQ(bbr.undo_cwnd(s), cwnd);
 }
 
+TEST_F(BbrTest, CountsRoundTripsWithoutGrowthAnewWhenALossWasNone) {
+  for (uint32_t segs : {10u, 20u, 40u, 40u, 40u})
+    round(segs);
+  (void)bbr.undo_cwnd(s);
+  for (int i = 0; i < 3; ++i)
+    round(40);
+  EXPECT_EQ(pacing_gain(), kStartupGain);
+  round(40);
+  EXPECT_NE(pacing_gain(), kStartupGain);
+}
+
 TEST_F(BbrTest, TakesTheRateOfAPolicerThatShowsTwice) {
   reach_probe_bw();
   // 30 delivered and 10 lost a round trip: far more than the fifth that makes a policer.
