@@ -102,15 +102,18 @@ class NullsTable {
       before = now;
     }
   }
+  // While the table is resized there are two arrays, and what has moved from one is in the other.
   void prefetch_head(uint32_t hash) const {
-    const Array* a = current();
-    __builtin_prefetch(&a->heads()[hash & a->mask]);
+    for (const Array* a = current(); a != nullptr; a = next_of(a))
+      __builtin_prefetch(&a->heads()[hash & a->mask]);
   }
   void prefetch_first(uint32_t hash) const {
-    const Array* a = current();
-    const uintptr_t head = a->heads()[hash & a->mask].load(std::memory_order_acquire) & ~kLock;
-    if (head == 0 || head == kMoved) return;
-    __builtin_prefetch(object(head), 1);  // for writing: who is found is referenced
+    for (const Array* a = current(); a != nullptr; a = next_of(a)) {
+      const uintptr_t head = a->heads()[hash & a->mask].load(std::memory_order_acquire) & ~kLock;
+      if (head == kMoved) continue;
+      if (head != 0) __builtin_prefetch(object(head), 1);  // for writing: who is found is referenced
+      return;
+    }
   }
 
   void insert(SockCommon* s) {
@@ -197,7 +200,7 @@ class NullsTable {
   static constexpr uint32_t kStripes = 256;  // of the counts of replacements, by hash
   static constexpr uint32_t kShrinkAt = 32;  // buckets for an object
   static constexpr uint32_t kMaxBuckets = 1u << 30;
-  static constexpr uint32_t kStepsAtLeast = 256, kStepsAtMost = 4096;  // buckets moved in a call of grow_if_needed
+  static constexpr uint32_t kStepsAtLeast = 1024, kStepsAtMost = 4096;  // buckets moved in a call of grow_if_needed
   using Head = std::atomic<uintptr_t>;
   static_assert(sizeof(Head) == 8);
 
@@ -421,11 +424,11 @@ class NullsTable {
     return a;
   }
 
-  // Four buckets for each insertion since the last call: the array is moved long before it is full again. When it
+  // Eight buckets for each insertion since the last call: the array is moved long before it is full again. When it
   // shrinks most of them are empty.
   uint32_t steps(bool shrinks) {
     const uint64_t n = inserts_.load(std::memory_order_relaxed);
-    const uint64_t fresh = 4 * (n - inserts_seen_);
+    const uint64_t fresh = 8 * (n - inserts_seen_);
     inserts_seen_ = n;
     if (shrinks || fresh > kStepsAtMost) return kStepsAtMost;
     return fresh < kStepsAtLeast ? kStepsAtLeast : static_cast<uint32_t>(fresh);
