@@ -61,6 +61,7 @@ void fill_urgent(const Conn& c, Seq seq, wire::TcpHeader& h) {
 // RFC 3168 §6.1: new data are ECN-capable, retransmissions and pure ACKs are not. Returns the ECN bits of the IP
 // header.
 uint8_t fill_ecn(Conn& c, Seq seq, uint32_t length, wire::TcpHeader& h) {
+  c.sent_ecn = 0;
   if (!(c.ecn_flags & kEcnOk)) return 0;
   uint8_t ect = 0;
   if (length != 0 && !before(seq, c.snd_nxt)) {
@@ -73,6 +74,7 @@ uint8_t fill_ecn(Conn& c, Seq seq, uint32_t length, wire::TcpHeader& h) {
     ect = 2;
   }
   if (c.ecn_flags & kEcnDemandCwr) h.flags |= wire::kTcpEce;
+  c.sent_ecn = ect;
   return ect;
 }
 

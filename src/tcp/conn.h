@@ -266,6 +266,7 @@ struct Conn : cc::Sender {
 
   // --- life -------------------------------------------------------------------------------------------------------
   uint8_t ecn_flags = 0;
+  uint8_t sent_ecn = 0;  // ECN bits of the last packet sent; a time-wait goes on with them
   bool syn_retransmitted = false;
   bool is_passive = false;
   bool repair = false;

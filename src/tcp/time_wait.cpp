@@ -47,7 +47,7 @@ void copy_sequence(TimeWait& t, const Conn& c, State substate) {
   t.ts_recent_stamp = c.rx_opt.tstamp_ok ? c.rx_opt.ts_recent_stamp : 0;
   t.ts_offset = c.tsoffset;
   t.entry_stamp = clock_ms(c.tcp);
-  t.dsfield = c.sk.options->tos;
+  t.dsfield = c.sk.options->tos | c.sent_ecn;
   t.substate = static_cast<uint8_t>(substate) & 15;
 }
 
