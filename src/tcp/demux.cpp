@@ -196,7 +196,8 @@ void Tcp::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
 
 namespace {
 
-// Whose a frame will turn out to be if it is IPv4, whole and without IP options, as most are. true: it may be somebody's.
+// Whose a frame will turn out to be if it is IPv4, whole and without IP options, as most are. true: it may be
+// somebody's.
 bool peek_tuple(const Packet& frame, uint32_t link_header_bytes, inet::FourTuple& t) {
   constexpr size_t kPorts = 24;  // as far as they reach
   const ByteView bytes = frame.linear();
