@@ -13,7 +13,6 @@
 namespace leat::socket {
 namespace {
 
-constexpr int kTimestampNew = 63, kTimestampnsNew = 64, kTimestampingNew = 65;  // newer than some libc's headers
 constexpr int kOrigDst = 20, kOrigDst6 = 74;  // IP_ORIGDSTADDR, IPV6_ORIGDSTADDR: not in every libc's headers
 
 template <class T>

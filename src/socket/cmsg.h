@@ -11,6 +11,9 @@
 
 namespace leat::socket {
 
+// SO_TIMESTAMP_NEW and its like, options and control messages: newer than some libc's headers.
+inline constexpr int kTimestampNew = 63, kTimestampnsNew = 64, kTimestampingNew = 65;
+
 // SockOptions::receive_flags.
 inline constexpr uint32_t kRecvPktinfo = 1, kRecvTtl = 2, kRecvTos = 4, kRecvOrigDst = 8, kRecvPktinfo6 = 16,
                           kRecvHopLimit = 32, kRecvTclass = 64, kRecvOrigDst6 = 128;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ip/netif.h"
+#include "socket/cmsg.h"
 #include "socket/options.h"
 #include "tcp/conn.h"
 
@@ -252,7 +253,6 @@ Result<void> set_zerocopy(OptionCall& c, int v) {
 
 // --- time stamps ----------------------------------------------------------------------------------------------------
 
-constexpr int kTimestampNew = 63, kTimestampnsNew = 64, kTimestampingNew = 65;
 // What is not built (docs/COMPLIANCE.md), or does not exist: OPT_CMSG, OPT_STATS, OPT_PKTINFO, BIND_PHC, TX_COMPLETION.
 constexpr uint32_t kBindPhc = 1 << 15;
 constexpr uint32_t kStampFlags = 0x7ffff & ~(kBindPhc | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 18);
@@ -266,7 +266,7 @@ Result<void> set_receive_stamp(OptionCall& c, int v) {
   const auto o = c.own();
   if (!o) return std::unexpected(o.error());
   (*o)->receive_stamp = v != 0 ? Unit : inet::StampUnit::kNone;
-  (*o)->stamps_are_new = v != 0 && IsNew;
+  if (v != 0) (*o)->stamps_are_new = IsNew;  // off leaves what SO_TIMESTAMPING chose
   return {};
 }
 

@@ -70,7 +70,7 @@ void check_ack(Conn& c) {
 
 namespace {
 
-int64_t in_jiffies(const Conn& c, Time t) {
+int64_t jiffy_of(const Conn& c, Time t) {
   return t.ms() & static_cast<int32_t>(c.jiffy_mask);
 }
 
@@ -92,8 +92,8 @@ void send_delayed_ack(Conn& c) {
   ato = std::min(ato, delack_max(c));
   Time at = c.tcp.now() + ato;
   if (c.ack.pending & kAckTimer) {
-    if (in_jiffies(c, c.deadlines.delack) <=
-        in_jiffies(c, c.tcp.now()) + (ato / 4).ms()) {  // about to expire: now is as good
+    if (jiffy_of(c, c.deadlines.delack) <=
+        jiffy_of(c, c.tcp.now()) + (ato / 4).ms()) {  // about to expire: now is as good
       send_ack(c);
       return;
     }

@@ -233,7 +233,7 @@ void measure_rcv_rtt_by_timestamp(Conn& c, const Segment& seg) {
 Verdict take_predicted_data(Conn& c, Segment& seg) {
   measure_rcv_rtt_by_timestamp(c, seg);
   c.tcp.count(Mib::TcpExtTCPHPHits);
-  queue_predicted_data(c, seg);
+  queue_in_order(c, seg);
   c.effects.check_ack = true;
   if (seg.ack == c.snd_una) {
     c.snd_wl1 = seg.seq;
@@ -267,8 +267,8 @@ Verdict on_segment(Conn& c, Segment& seg) {
   if (Verdict v = check_sequence(c, seg); !v.is_continue()) return v;  // first
   if (Verdict v = check_reset(c, seg); !v.is_continue()) return v;     // second; third is obsolete
   if (Verdict v = check_syn(c, seg); !v.is_continue()) return v;       // fourth
-  // What is predicted needs no look at its ACK before its timestamp is taken.
   const bool was_established = c.state() == State::kEstablished;
+  // What is predicted needs no look at its ACK before its timestamp is taken.
   if (predicted && was_established) {
     replace_ts_recent(c, seg.seq);
     return seg.length != 0 ? take_predicted_data(c, seg) : take_predicted_ack(c, seg);

@@ -57,7 +57,7 @@ void replace_ts_recent(Conn& c, Seq seq);  // of a segment that passed PAWS
 // receive.cpp, reassembly.cpp, ack_policy.cpp: sixth to eighth
 void process_urgent(Conn& c, Segment& seg);
 void process_data(Conn& c, Segment& seg);                   // tcp_data_queue: takes seg.packet when there is data
-void queue_predicted_data(Conn& c, Segment& seg);           // of what is next, and has room in reserved memory
+void queue_in_order(Conn& c, Segment& seg);                 // of what is next, and has room in reserved memory
 void send_dup_ack_with_dsack(Conn& c, const Segment& seg);  // tcp_send_dupack
 void schedule_ack(Conn& c);                                 // inet_csk_schedule_ack
 void check_ack(Conn& c);                                    // __tcp_ack_snd_check: now, delayed or compressed

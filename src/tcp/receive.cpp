@@ -44,24 +44,6 @@ void note_merged(Conn& c, Packet& to, Packet& from) {
   c.tcp.count(Mib::TcpExtTCPRcvCoalesce);
 }
 
-void queue_in_order(Conn& c, Segment& seg) {
-  const bool is_fin = seg.header.fin();
-  describe_received(seg);
-  const bool merged = try_merge_in_order(c, *seg.packet);
-  if (!merged) charge_received(c, seg.packet->truesize);
-  advance_rcv_nxt(c, seg.end_seq);
-  if (seg.length != 0) on_data_received(c, seg);
-  if (!merged) c.receive_queue.push_back(std::move(seg.packet));
-  if (is_fin) process_fin(c);
-  if (!c.out_of_order.is_empty()) {
-    take_in_order(c);
-    if (c.out_of_order.is_empty()) c.ack.pending |= kAckNow;  // RFC 5681 §4.2: a gap has been filled
-  }
-  if (c.rx_opt.num_sacks != 0) remove_sacks(c);
-  check_prediction(c);
-  report_readable(c);
-}
-
 // No memory: offer no window, wake the reader; an empty queue takes it all the same. False: dropped.
 bool take_in_spite_of_memory(Conn& c, const Segment& seg) {
   c.ack.pending |= kAckNoMem | kAckNow;
@@ -148,8 +130,22 @@ bool has_receive_room(Conn& c, const Segment& seg) {
   return true;
 }
 
-void queue_predicted_data(Conn& c, Segment& seg) {
-  queue_in_order(c, seg);
+void queue_in_order(Conn& c, Segment& seg) {
+  const bool is_fin = seg.header.fin();
+  describe_received(seg);
+  const bool merged = try_merge_in_order(c, *seg.packet);
+  if (!merged) charge_received(c, seg.packet->truesize);
+  advance_rcv_nxt(c, seg.end_seq);
+  if (seg.length != 0) on_data_received(c, seg);
+  if (!merged) c.receive_queue.push_back(std::move(seg.packet));
+  if (is_fin) process_fin(c);
+  if (!c.out_of_order.is_empty()) {
+    take_in_order(c);
+    if (c.out_of_order.is_empty()) c.ack.pending |= kAckNow;  // RFC 5681 §4.2: a gap has been filled
+  }
+  if (c.rx_opt.num_sacks != 0) remove_sacks(c);
+  check_prediction(c);
+  report_readable(c);
 }
 
 void process_data(Conn& c, Segment& seg) {

@@ -5,10 +5,8 @@
 
 namespace leat::wire {
 namespace {
-constexpr uint16_t kDontFragment = 0x4000, kMoreFragments = 0x2000, kOffsetMask = 0x1fff;
-}
 
-namespace {
+constexpr uint16_t kDontFragment = 0x4000, kMoreFragments = 0x2000, kOffsetMask = 0x1fff;
 
 // Into where it stays: a copy of what was just written piece by piece would wait for the writes.
 bool read_header(ByteView bytes, Ipv4Header& h) {

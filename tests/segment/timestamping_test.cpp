@@ -210,6 +210,17 @@ TEST_P(TimestampingTest, ABytesArrivalIsToldInTheUnitThatIsAskedFor) {
   EXPECT_EQ(received(fd), (std::pair<int, int64_t>{SO_TIMESTAMPING, arrival.ns()}));
 }
 
+TEST_P(TimestampingTest, TimestampOffLeavesTheNumbersThatTimestampingChose) {
+  const int fd = socket();
+  const int flags = SOF_TIMESTAMPING_SOFTWARE;
+  ASSERT_TRUE(stack().setsockopt(fd, SOL_SOCKET, 65, &flags, sizeof flags));  // SO_TIMESTAMPING_NEW
+  set(fd, SOL_SOCKET, SO_TIMESTAMP, 0);
+  int value[2] = {-1, -1};
+  socklen_t n = sizeof value;
+  ASSERT_TRUE(stack().getsockopt(fd, SOL_SOCKET, 65, value, &n));
+  EXPECT_EQ(value[0], flags);
+}
+
 TEST_P(TimestampingTest, OfTimestampAndTimestampnsTheLastOneHolds) {
   const int fd = socket();
   const auto get = [&](int name) {
