@@ -81,6 +81,7 @@ def test_the_kernels_nc_talks_udp_with_leats(t):
     t.need("nc")
     for host in (t.leat4, t.leat6):
         server = t.leat("nc", "-l", "-u", _flag(host), "5000", stdin=subprocess.PIPE)
+        server.wait_for_output("listening")
         client = t.start("nc", "nc", "-u", host, "5000", stdin=subprocess.PIPE, expect=None)
         client.process.stdin.write(b"from the kernel\n")
         client.process.stdin.flush()
@@ -113,7 +114,7 @@ def test_nc_carries_files_over_tcp_both_ways_at_once(t):
 
 
 def test_nc_that_keeps_listening_answers_the_next_peer_when_standard_input_is_over(t):
-    t.leat("nc", "-l", "-k", 5000, expect=None)
+    t.leat("nc", "-l", "-k", 5000, expect=None).wait_for_output("listening")
     for _ in range(2):
         got = t.run_checked("nc", "-N", t.leat4, 5000, stdin=b"hello\n", timeout=10)
         t.equal(got, "", "what leat said")
