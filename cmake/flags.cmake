@@ -29,9 +29,25 @@ endif()
 
 if(LEAT_LTO)
   target_compile_options(leat_flags INTERFACE -flto=auto -fno-fat-lto-objects)
-  target_link_options(leat_flags INTERFACE -flto=auto)
+  # What GCC 12 sees through all these inlined atomics is not there (its bug 105562 and kin).
+  target_link_options(leat_flags INTERFACE -flto=auto -Wno-stringop-overflow)
   set(CMAKE_AR ${CMAKE_CXX_COMPILER_AR})
   set(CMAKE_RANLIB ${CMAKE_CXX_COMPILER_RANLIB})
+endif()
+
+# What the benches did decides what is laid out and inlined; `./dev tuned` does all three steps. What they did not touch
+# is compiled as ever (partial training).
+set(LEAT_PROFILE OFF CACHE STRING "record: programs write what they did into build/profile; use: compile by it")
+set(leat_profile_dir ${PROJECT_SOURCE_DIR}/build/profile)
+if(LEAT_PROFILE STREQUAL "record")
+  target_compile_options(leat_flags INTERFACE
+    -fprofile-generate -fprofile-update=prefer-atomic -fprofile-dir=${leat_profile_dir})
+  target_link_options(leat_flags INTERFACE -fprofile-generate)
+elseif(LEAT_PROFILE STREQUAL "use")
+  target_compile_options(leat_flags INTERFACE -fprofile-use -fprofile-dir=${leat_profile_dir} -fprofile-correction
+    -fprofile-partial-training -Wno-missing-profile -Wno-coverage-mismatch)
+elseif(LEAT_PROFILE)
+  message(FATAL_ERROR "LEAT_PROFILE is '${LEAT_PROFILE}'; expected OFF, record or use")
 endif()
 
 # The core raises no exceptions (design decision 11).

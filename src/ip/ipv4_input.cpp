@@ -16,6 +16,12 @@ bool is_local_group(const IpAddress& a) {
   return a.v4() >> 8 == 0xe00000;
 }  // 224.0.0.0/24
 
+// Neither of network 0, nor loopback, nor a group.
+bool is_ordinary(const IpAddress& a) {
+  const uint8_t net = a.v4_bytes()[0];
+  return net != 0 && net != 127 && net < 224;
+}
+
 struct Fault {
   Mib mib;
   DropReason reason;
@@ -78,6 +84,11 @@ bool Ip::Impl::check_ipv4_addresses(const wire::Ipv4Header& h, const Arrival& a,
   };
   const RouteTable::Scope dst = routes.scope_of(h.dst, a.ifindex);
   const RouteTable::Scope src = routes.scope_of(h.src, a.ifindex);
+  // Nearly every packet: from a host elsewhere to an address of ours.
+  if (dst == RouteTable::Scope::kUnicast && src == RouteTable::Scope::kNotOurs && is_ordinary(h.src) &&
+      is_ordinary(h.dst)) {
+    return true;
+  }
   const bool is_broadcast = dst == RouteTable::Scope::kBroadcast;
   if (h.src.is_multicast() || src == RouteTable::Scope::kBroadcast) {
     return refuse(DropReason::kIpInvalidSource);

@@ -19,11 +19,12 @@ void RouteTable::Snapshot::build() {
   v6 = PrefixTable();
   for (const Address& a : addresses)
     connect(a);
-  broadcast_set.assign(broadcasts);
   std::vector<IpAddress> own;
-  for (const Address& a : locals)
-    own.push_back(a.cidr.address);
+  for (const Address& a : locals) {
+    if (a.cidr.address.is_v6()) own.push_back(a.cidr.address);
+  }
   local_set.assign(own);
+  kinds.assign(locals, broadcasts);
   for (const RouteSpec& r : specs)
     (r.destination.address.is_v4() ? v4 : v6).insert(r);
   for (const RouteSpec& r : connected)
@@ -54,9 +55,12 @@ void RouteTable::Snapshot::connect(const Address& a) {
 // --- what is ours -------------------------------------------------------------------------------------------------
 
 bool RouteTable::Snapshot::has_local(const IpAddress& a, uint16_t ifindex) const {
+  if (a.is_v4() && ifindex == 0) return kinds.of(a.v4()) == Scope::kUnicast;
   if (a.is_loopback()) return ifindex == 0 || is_loopback_link(ifindex);
-  if (!local_set.has(a)) return false;
-  if (ifindex == 0) return true;
+  if (ifindex == 0 || a.is_v6()) {
+    if (!local_set.has(a)) return false;
+    if (ifindex == 0) return true;
+  }
   auto it = std::lower_bound(locals.begin(), locals.end(), a,
                              [](const Address& l, const IpAddress& key) { return l.cidr.address < key; });
   for (; it != locals.end() && it->cidr.address == a; ++it) {
@@ -67,9 +71,9 @@ bool RouteTable::Snapshot::has_local(const IpAddress& a, uint16_t ifindex) const
 
 RouteTable::Scope RouteTable::scope_of(const IpAddress& a, uint16_t ifindex) const {
   const Snapshot* s = snapshot();
+  if (a.is_v4()) return s->kinds.of(a.v4());
   const bool bound_to_link = is_v6_link_local(a) && !s->is_loopback_link(ifindex) && ifindex != 0;
-  if (s->has_local(a, bound_to_link ? ifindex : uint16_t{0})) return Scope::kUnicast;
-  return a.is_v4() && s->is_broadcast(a) ? Scope::kBroadcast : Scope::kNotOurs;
+  return s->has_local(a, bound_to_link ? ifindex : uint16_t{0}) ? Scope::kUnicast : Scope::kNotOurs;
 }
 
 bool RouteTable::is_local(const IpAddress& a) const {

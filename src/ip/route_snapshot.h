@@ -25,6 +25,11 @@ class PrefixTable {
   template <class F>
   const RouteSpec* find(const IpAddress& dst, F&& accept) const {
     for (const Level& level : levels_) {
+      if (level.entries.size() == 1) {  // as most lengths have
+        const RouteSpec& only = level.entries.front();
+        if (dst.has_prefix(only.destination.address, level.prefix) && accept(only)) return &only;
+        continue;
+      }
       const IpAddress network = masked(dst, level.prefix);
       auto it = std::lower_bound(level.entries.begin(), level.entries.end(), network,
                                  [](const RouteSpec& r, const IpAddress& n) { return r.destination.address < n; });
@@ -65,7 +70,7 @@ inline bool is_link_scope_multicast(const IpAddress& a) {
   return a.is_v6() && a.is_multicast() && ipv6_scope(a) <= 2;
 }
 
-// Which of a few addresses are there: asked three times for every packet that arrives, so by hash, not by search.
+// Which of a few addresses are there: asked of every packet that arrives, so by hash, not by search.
 // Nobody from outside can choose what is in it.
 class AddressSet {
  public:
@@ -95,14 +100,45 @@ class AddressSet {
   std::vector<IpAddress> slots_;
 };
 
+// What IPv4 addresses are to this host: asked of both addresses of every packet, twice for every route.
+class V4Kinds {
+ public:
+  void assign(const std::vector<Address>& locals, const std::vector<IpAddress>& broadcasts) {
+    slots_.assign(std::bit_ceil((locals.size() + broadcasts.size()) * 2 + 2), 0);
+    for (const Address& a : locals) {
+      if (a.cidr.address.is_v4()) set(a.cidr.address.v4(), RouteTable::Scope::kUnicast);
+    }
+    for (const IpAddress& a : broadcasts)
+      set(a.v4(), RouteTable::Scope::kBroadcast);
+  }
+  RouteTable::Scope of(uint32_t a) const {
+    if (a >> 24 == 127) return RouteTable::Scope::kUnicast;
+    for (size_t i = first(a); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i] >> 8 == a) return static_cast<RouteTable::Scope>(slots_[i] & 0xff);
+    }
+    return a == 0xffffffff ? RouteTable::Scope::kBroadcast : RouteTable::Scope::kNotOurs;
+  }
+
+ private:
+  void set(uint32_t a, RouteTable::Scope kind) {
+    size_t i = first(a);
+    while (slots_[i] != 0 && slots_[i] >> 8 != a)
+      i = (i + 1) & (slots_.size() - 1);
+    if (slots_[i] == 0) slots_[i] = uint64_t{a} << 8 | static_cast<uint64_t>(kind);  // an address of ours goes first
+  }
+  size_t first(uint32_t a) const { return static_cast<size_t>(a * 0x9e3779b9u >> 8) & (slots_.size() - 1); }
+  std::vector<uint64_t> slots_;  // address, kind; 0: empty
+};
+
 struct RouteTable::Snapshot {
   std::vector<LinkInfo> links;
   std::vector<Address> addresses;    // in the order of configuration
   std::vector<RouteSpec> specs;      // as configured
   std::vector<RouteSpec> connected;  // from the addresses
   std::vector<Address> locals;       // sorted by address
-  std::vector<IpAddress> broadcasts;
-  AddressSet local_set, broadcast_set;  // the same
+  std::vector<IpAddress> broadcasts;  // of networks
+  AddressSet local_set;  // the same, IPv6
+  V4Kinds kinds;         // the same, IPv4
   PrefixTable v4, v6;
 
   const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }
@@ -121,7 +157,7 @@ struct RouteTable::Snapshot {
   void build();
   void connect(const Address& a);
   bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
-  bool is_broadcast(const IpAddress& a) const { return a.is_broadcast() || broadcast_set.has(a); }
+  bool is_broadcast(const IpAddress& a) const { return a.is_v4() && kinds.of(a.v4()) == Scope::kBroadcast; }
   IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
   IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
   IpAddress select(const IpAddress& near, uint16_t ifindex) const {

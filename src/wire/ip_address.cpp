@@ -171,11 +171,11 @@ IpAddress IpAddress::from_v4_mapped() const {
 
 bool IpAddress::has_prefix(const IpAddress& net, int prefix_bits) const {
   if (family_ != net.family_) return false;
-  const size_t start = is_v4() ? 12 : 0;
+  if (is_v4()) return prefix_bits <= 0 || (v4() ^ net.v4()) >> (32 - std::min(prefix_bits, 32)) == 0;
   const size_t prefix = static_cast<size_t>(std::clamp(prefix_bits, 0, bits()));
   const size_t whole = prefix / 8, rest = prefix % 8;
-  if (std::memcmp(bytes_.data() + start, net.bytes_.data() + start, whole) != 0) return false;
-  return rest == 0 || (bytes_[start + whole] ^ net.bytes_[start + whole]) >> (8 - rest) == 0;
+  if (std::memcmp(bytes_.data(), net.bytes_.data(), whole) != 0) return false;
+  return rest == 0 || (bytes_[whole] ^ net.bytes_[whole]) >> (8 - rest) == 0;
 }
 
 std::string IpAddress::to_string() const {
