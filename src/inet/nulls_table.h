@@ -115,6 +115,16 @@ class NullsTable {
       return;
     }
   }
+  // Who is not the first of its chain, as one of seven is: the next one.
+  void prefetch_second(uint32_t hash) const {
+    const Array* a = current();
+    const uintptr_t head = a->heads()[hash & a->mask].load(std::memory_order_acquire) & ~kLock;
+    if (head == 0 || head == kMoved || (head & kNulls) != 0) return;
+    const SockCommon* s = object(head);
+    if (s->hash == hash) return;
+    const uintptr_t next = s->chain.load(std::memory_order_acquire);
+    if (next != 0 && (next & kNulls) == 0) __builtin_prefetch(object(next), 1);
+  }
 
   void insert(SockCommon* s) {
     Bucket b = lock_for(s);

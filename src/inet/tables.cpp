@@ -35,6 +35,8 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
     for (size_t i = 0; i < n; ++i)
       impl_->prefetch_first(hashes[i]);
     for (size_t i = 0; i < n; ++i)
+      impl_->prefetch_second(hashes[i]);
+    for (size_t i = 0; i < n; ++i)
       out[done + i] = impl_->lookup(hashes[i], tuples[done + i], ifindex);
   }
 }
@@ -48,6 +50,8 @@ void EstablishedTable::prefetch(std::span<const FourTuple> tuples) const {
   }
   for (size_t i = 0; i < n; ++i)
     impl_->prefetch_first(hashes[i]);
+  for (size_t i = 0; i < n; ++i)
+    impl_->prefetch_second(hashes[i]);
 }
 
 uint32_t EstablishedTable::hash_of(const FourTuple& t) const {
