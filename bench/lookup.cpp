@@ -3,6 +3,10 @@
 //   bench_lookup [connections...]     1000 1000000 10000000
 // The table is the stack's own, with objects of the size of the stack's sockets, in its slabs. Tuples are drawn at
 // random over all connections, before the clock runs.
+//
+// Beside the times, for one thread: how many cache lines a hit touches, counted one by one in a table of the same kind
+// at the same load; and how often the processor says that L2 (or L1) had not what was asked for, from all causes, the
+// list of tuples and the pages' tables among them, where it counts such things.
 #include <time.h>
 
 #include <cstdio>
@@ -13,7 +17,9 @@
 
 #include "base/rcu.h"
 #include "base/slab.h"
+#include "inet/nulls_table.h"
 #include "inet/tables.h"
+#include "miss_counter.h"
 #include "tcp/conn.h"
 
 namespace {
@@ -32,9 +38,10 @@ inet::FourTuple tuple_of(uint64_t i, uint16_t local_port) {
   return t;
 }
 
+template <class Table = inet::EstablishedTable>
 struct World {
   Rng rng{Seed{1}};
-  inet::EstablishedTable table{rng, 65536};
+  Table table{rng, 65536};
   Slab<tcp::TcpSock> slab{"TCP"};
   std::vector<tcp::TcpSock*> socks;
 
@@ -73,7 +80,7 @@ std::vector<inet::FourTuple> queries(size_t n, uint16_t port, uint8_t seed) {
   return all;
 }
 
-size_t look_one_by_one(World& w, const std::vector<inet::FourTuple>& q) {
+size_t look_one_by_one(World<>& w, const std::vector<inet::FourTuple>& q) {
   size_t found = 0;
   for (const auto& t : q) {
     inet::SockCommon* s = w.table.lookup(t, 1);
@@ -84,7 +91,7 @@ size_t look_one_by_one(World& w, const std::vector<inet::FourTuple>& q) {
   return found;
 }
 
-size_t look_in_batches(World& w, const std::vector<inet::FourTuple>& q) {
+size_t look_in_batches(World<>& w, const std::vector<inet::FourTuple>& q) {
   size_t found = 0;
   inet::SockCommon* out[kBatch];
   for (size_t i = 0; i + kBatch <= q.size(); i += kBatch) {
@@ -100,7 +107,7 @@ size_t look_in_batches(World& w, const std::vector<inet::FourTuple>& q) {
 }
 
 // Two look-ups, then one change. Each thread changes connections of its own.
-size_t look_and_change(World& w, const std::vector<inet::FourTuple>& q, size_t thread, size_t threads) {
+size_t look_and_change(World<>& w, const std::vector<inet::FourTuple>& q, size_t thread, size_t threads) {
   size_t found = 0, next = thread;
   tcp::TcpSock* out_of_table = nullptr;
   for (size_t i = 0; i + 2 < q.size(); i += 3) {
@@ -123,6 +130,35 @@ size_t look_and_change(World& w, const std::vector<inet::FourTuple>& q, size_t t
   }
   if (out_of_table != nullptr) w.table.insert(out_of_table);
   return found;
+}
+
+// The objects on whose first 32 bytes a reader stood. They never straddle two lines.
+struct CountingHooks : inet::NoReaderHooks {
+  static inline size_t objects = 0;
+  static void on_object(const inet::SockCommon* s) {
+    static_assert(offsetof(inet::SockCommon, kind) < 32);
+    LEAT_CHECK((reinterpret_cast<uintptr_t>(s) & 63) <= 32);
+    ++objects;
+  }
+};
+
+// The bucket's line, and that of each object up to the one that it is.
+void count_lines(size_t n) {
+  auto world = std::make_unique<World<inet::NullsTable<CountingHooks>>>(n);
+  size_t of_lines[5] = {}, sum = 0;
+  for (const auto& t : queries(n, kPort, 1)) {
+    CountingHooks::objects = 0;
+    inet::SockCommon* s = world->table.lookup(world->table.hash_of(t), t, 1);
+    LEAT_CHECK(s != nullptr);
+    (void)s->put();
+    const size_t lines = 1 + CountingHooks::objects;
+    sum += lines;
+    ++of_lines[lines < 5 ? lines : 5 - 1];
+  }
+  const auto percent = [](size_t part) { return 100.0 * static_cast<double>(part) / kQueries; };
+  std::printf("| %zu | %.2f | %.1f %% | %.1f %% | %.1f %% | %.2f buckets |\n", n, static_cast<double>(sum) / kQueries,
+              percent(of_lines[2]), percent(of_lines[3]), percent(of_lines[4]),
+              static_cast<double>(world->table.buckets()) / static_cast<double>(n));
 }
 
 // Of this thread's CPU time, so that what else runs on the machine counts for less.
@@ -152,6 +188,35 @@ double measure(size_t threads, F&& f) {
   return ns[0] > ns[1] ? ns[0] : ns[1];
 }
 
+void measure_size(size_t n) {
+  auto world = std::make_unique<World<>>(n);
+  for (const size_t threads : {size_t{1}, size_t{2}}) {
+    std::vector<std::vector<inet::FourTuple>> hits, misses;
+    for (size_t i = 0; i < threads; ++i) {
+      hits.push_back(queries(n, kPort, static_cast<uint8_t>(i + 1)));
+      misses.push_back(queries(n, kPort + 1, static_cast<uint8_t>(i + 11)));
+    }
+    const double hit = measure(threads, [&](size_t i) { look_one_by_one(*world, hits[i]); });
+    const double hit_batched = measure(threads, [&](size_t i) { look_in_batches(*world, hits[i]); });
+    const double miss = measure(threads, [&](size_t i) { look_one_by_one(*world, misses[i]); });
+    const double miss_batched = measure(threads, [&](size_t i) { look_in_batches(*world, misses[i]); });
+    const double mixed = measure(threads, [&](size_t i) { look_and_change(*world, hits[i], i, threads); });
+    std::printf("| %zu | %zu | %.1f | %.1f | %.1f | %.1f | %.1f |", n, threads, hit, hit_batched, miss, miss_batched,
+                mixed);
+    if (threads == 1) {
+      for (const bench::Miss kind : {bench::Miss::kL2, bench::Miss::kL1}) {
+        const bench::MissCounter counter(kind);
+        look_one_by_one(*world, hits[0]);
+        counter.print_per(kQueries);
+      }
+    } else {
+      std::printf(" | |");
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -160,25 +225,14 @@ int main(int argc, char** argv) {
     sizes.push_back(std::strtoull(argv[i], nullptr, 10));
   if (sizes.empty()) sizes = {1000, 1000000, 10000000};
   std::printf(
-      "| connections | threads | hit | hit, batched | miss | miss, batched | a third changes "
-      "|\n|---|---|---|---|---|---|---|\n");
-  for (const size_t n : sizes) {
-    auto world = std::make_unique<World>(n);
-    for (const size_t threads : {size_t{1}, size_t{2}}) {
-      std::vector<std::vector<inet::FourTuple>> hits, misses;
-      for (size_t i = 0; i < threads; ++i) {
-        hits.push_back(queries(n, kPort, static_cast<uint8_t>(i + 1)));
-        misses.push_back(queries(n, kPort + 1, static_cast<uint8_t>(i + 11)));
-      }
-      const double hit = measure(threads, [&](size_t i) { look_one_by_one(*world, hits[i]); });
-      const double hit_batched = measure(threads, [&](size_t i) { look_in_batches(*world, hits[i]); });
-      const double miss = measure(threads, [&](size_t i) { look_one_by_one(*world, misses[i]); });
-      const double miss_batched = measure(threads, [&](size_t i) { look_in_batches(*world, misses[i]); });
-      const double mixed = measure(threads, [&](size_t i) { look_and_change(*world, hits[i], i, threads); });
-      std::printf("| %zu | %zu | %.1f | %.1f | %.1f | %.1f | %.1f |\n", n, threads, hit, hit_batched, miss,
-                  miss_batched, mixed);
-      std::fflush(stdout);
-    }
-  }
+      "| connections | threads | hit | hit, batched | miss | miss, batched | a third changes | L2 misses a hit | "
+      "L1 misses a hit |\n|---|---|---|---|---|---|---|---|---|\n");
+  for (const size_t n : sizes)
+    measure_size(n);
+  std::printf(
+      "\n| connections | cache lines a hit touches, mean | two | three | four or more | for each connection |\n"
+      "|---|---|---|---|---|---|\n");
+  for (const size_t n : sizes)
+    count_lines(n);
   return 0;
 }

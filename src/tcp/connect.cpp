@@ -74,7 +74,7 @@ bool may_replace(void* context, inet::SockCommon* existing) {
   TimeWait& t = *static_cast<TimeWait*>(existing);
   // The table's bucket is locked, and who has the time-wait's lock may want that: no waiting here.
   if (!t.lock.try_lock()) return false;
-  const bool may = may_reuse_time_wait(c.tcp, t);
+  const bool may = may_reuse_time_wait(c.tcp, t, c.sk.bind_bucket != nullptr);
   if (may && !c.repair) go_on_behind(c, t);
   t.lock.unlock();
   return may;

@@ -45,7 +45,7 @@ void send_time_wait_ack(Tcp& tcp, TimeWait& t, const Segment& seg);
 void put_request(Tcp& tcp, Request& r);  // drops a reference
 void put_time_wait(Tcp& tcp, TimeWait& t);
 void kill_time_wait(Tcp& tcp, TimeWait& t);             // unhash, cancel, give up its references
-bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t);  // tcp_twsk_unique for connect()
+bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t, bool is_bound);  // tcp_twsk_unique for connect()
 
 // --- active open -----------------------------------------------------------------------------------------------------
 // A segment in SYN_SENT (RFC 9293 §3.10.7.3).

@@ -241,13 +241,16 @@ void send_time_wait_ack(Tcp& tcp, TimeWait& t, const Segment&) {
 
 // ---- connect() over one ----
 
-// Linux's tcp_twsk_unique: PAWS keeps the old connection's segments out once a millisecond clock has moved on.
-bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t) {
+// Linux's tcp_twsk_unique: PAWS keeps the old connection's segments out once a millisecond clock has moved on. Who was
+// bound to its port has no other one to go to: no sysctl and no delay keeps it away.
+bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t, bool is_bound) {
+  if (t.ts_recent_stamp == 0) return false;
+  if (is_bound) return true;
   auto reuse = tcp.ns.sysctl.tcp_tw_reuse.as<int>();
   if (t.substate == static_cast<uint8_t>(State::kFinWait2)) reuse = 0;
   const bool over_loopback = t.bound_ifindex == 1 || t.local().is_loopback() || t.remote().is_loopback();
   if (reuse == 2 && !over_loopback) reuse = 0;
-  if (reuse == 0 || t.ts_recent_stamp == 0) return false;
+  if (reuse == 0) return false;
   const uint32_t from = t.entry_stamp + tcp.ns.sysctl.tcp_tw_reuse_delay.as<uint32_t>();
   return static_cast<int32_t>(clock_ms(tcp) - from) > 0;
 }

@@ -2,6 +2,7 @@
 #include "sim/drill/calls.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -125,19 +126,19 @@ void Builder::accept() {
   const bool has_flags = spec_.name == "accept4";
   count(has_flags ? 4 : 3);
   out_.makes_fd = true;
-  plain([fd = fd(0), flags = has_flags ? number(3) : 0](Calls& c) {
-    sockaddr_storage peer{};
-    socklen_t n = sizeof peer;
-    return c.accept4(fd, reinterpret_cast<sockaddr*>(&peer), &n, flags);
+  auto peer = std::make_shared<sockaddr_in6>();  // an IPv4 port is in the same place
+  plain([fd = fd(0), flags = has_flags ? number(3) : 0, peer](Calls& c) {
+    socklen_t n = sizeof *peer;
+    return c.accept4(fd, reinterpret_cast<sockaddr*>(peer.get()), &n, flags);
   });
-  out_.conclude = [session = &s_, spec = &spec_](int64_t live) {
+  out_.conclude = [session = &s_, spec = &spec_, peer](int64_t live) {
     if (live < 0) return;
     const int script = static_cast<int>(to_number(spec->result));
     session->fds[script] = static_cast<int>(live);
     for (Conversation& c : session->conversations) {
       const bool is_passive = c.state == Conversation::State::kSynReceived ||
                               c.state == Conversation::State::kSynAckSent || c.state == Conversation::State::kOpen;
-      if (!is_passive || c.is_accepted || c.live_fd >= 0) continue;
+      if (!is_passive || c.is_accepted || c.live_fd >= 0 || c.ends.remote_port != ntohs(peer->sin6_port)) continue;
       c.is_accepted = true;
       c.script_fd = script;
       c.live_fd = static_cast<int>(live);

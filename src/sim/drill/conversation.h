@@ -17,6 +17,7 @@ class Conversation {
   PacketSpec::Protocol protocol = PacketSpec::Protocol::kTcp;
   int script_fd = -1;
   int live_fd = -1;
+  bool is_named = false;     // by its remote port, in the script's packets
   bool is_accepted = false;  // accept() has given its descriptor, which may be closed again
   Endpoints ends;
 

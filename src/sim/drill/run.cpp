@@ -128,7 +128,7 @@ void Run::command(const std::string& text, Place place) {
 void Run::code(const Event& e) {
   std::vector<uint8_t> info(512), meminfo(64);
   socklen_t info_length = 512, meminfo_length = 64;
-  const int fd = session_.current == nullptr ? -1 : session_.current->live_fd;
+  const int fd = session_.descriptor_under_test();
   Calls& calls = target_.calls();
   info.resize(fd >= 0 && calls.getsockopt(fd, kSolTcp, kTcpInfo, info.data(), &info_length) >= 0 ? info_length : 0);
   const bool has_meminfo =

@@ -16,11 +16,19 @@ constexpr int64_t kAnyTimeRealUs = 60'000'000;
 Conversation& Run::conversation_for(const Event& e) {
   const PacketSpec& p = e.packet;
   const bool is_tcp = p.protocol == PacketSpec::Protocol::kTcp;
+  const uint16_t named = is_tcp ? (p.is_inbound ? p.src_port : p.dst_port) : uint16_t{0};
+  if (Conversation* peer = named != 0 ? session_.find_peer(named) : nullptr) {
+    peer->is_named = true;
+    session_.current = peer;
+    return *peer;
+  }
   Conversation* c = session_.current;
-  const bool opens = is_tcp && p.is_inbound && (c == nullptr || c->state == Conversation::State::kListening);
-  if (opens) {
+  const bool begins = c == nullptr || c->state == Conversation::State::kListening || named != 0;
+  if (is_tcp && p.is_inbound && begins) {
     Conversation& child = session_.accept_peer();
     child.set_remote_isn(p.seq);
+    if (named != 0) child.ends.remote_port = named;
+    child.is_named = named != 0;
     return child;
   }
   if (c == nullptr && !is_tcp) {
@@ -48,16 +56,20 @@ void Run::inject(const Event& e) {
 // The next packet of the socket under test, if one leaves by then.
 bool Run::await_packet(const PacketSpec& script, int64_t until_us, LivePacket& out) {
   for (;;) {
-    while (!sent_.empty()) {
-      LivePacket p = std::move(sent_.front());
-      sent_.pop_front();
+    for (auto at = sent_.begin(); at != sent_.end();) {
       Conversation& c = *session_.current;
-      if (c.is_from_here(p)) {
-        c.learn(p, script);
-        out = std::move(p);
+      if (c.is_from_here(*at)) {
+        c.learn(*at, script);
+        out = std::move(*at);
+        sent_.erase(at);
         return true;
       }
-      note(p.at.us() - start_us_, "(not of this socket: " + to_string_spec(p.spec) + ")");
+      if (session_.is_of_another_peer(*at)) {
+        ++at;
+        continue;
+      }
+      note(at->at.us() - start_us_, "(not of this socket: " + to_string_spec(at->spec) + ")");
+      at = sent_.erase(at);
     }
     if (now_us() >= until_us) return false;
     target_.run_until(Time::from_us(start_us_ + until_us));

@@ -26,7 +26,11 @@ struct Session {
 
   Conversation& open(PacketSpec::Protocol protocol);
   Conversation* find_fd(int script_fd);
-  Conversation& accept_peer();  // for a SYN that comes in
+  int descriptor_under_test() const;  // the target's; before accept(): the listener's; -1: there is none
+  Conversation& accept_peer();        // for a SYN that comes in
+  // Of a script with several peers, which names their ports in its packets (`40001>8080`).
+  Conversation* find_peer(uint16_t remote_port);
+  bool is_of_another_peer(const LivePacket& p) const;  // whom the script has named and will come to
 };
 
 }  // namespace leat::drill
