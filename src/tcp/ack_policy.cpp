@@ -79,6 +79,13 @@ Duration half(const Conn& c, Duration d) {
   return Duration::from_ms((d.ms() >> 1) & static_cast<int32_t>(c.jiffy_mask));
 }
 
+// When a timer of no jiffies fires: a FIN without data before it is acknowledged then, and whoever closes meanwhile
+// takes the acknowledgement along.
+Time next_tick(const Conn& c) {
+  const auto a_jiffy = static_cast<int64_t>(c.whole_jiffies(1));
+  return Time::from_us((jiffy_of(c, c.tcp.now()) + a_jiffy) * 1000);
+}
+
 }  // namespace
 
 void send_delayed_ack(Conn& c) {
@@ -91,6 +98,7 @@ void send_delayed_ack(Conn& c) {
   }
   ato = std::min(ato, delack_max(c));
   Time at = c.tcp.now() + ato;
+  if (ato == Duration{}) at = next_tick(c);
   if (c.ack.pending & kAckTimer) {
     if (jiffy_of(c, c.deadlines.delack) <=
         jiffy_of(c, c.tcp.now()) + (ato / 4).ms()) {  // about to expire: now is as good
