@@ -125,6 +125,16 @@ struct AckState {
   uint32_t rcv_mss = 0;  // estimate of the peer's segment size
 };
 
+// Where the path MTU is looked for (mtu_probe.cpp). Sizes of IP packets.
+struct MtuSearch {
+  int32_t low = 0;          // passes
+  int32_t high = 0;         // may pass
+  uint32_t probe_size = 0;  // of the probe in flight; 0: none
+  Seq probe_start = 0, probe_end = 0;
+  uint32_t stamp = 0;  // jiffies, when the search began
+  bool enabled = false;
+};
+
 using cc::RateSample;
 
 // What connect(2), listen(2) and bind(2) think of a socket, beside its state: Linux's SS_UNCONNECTED and so on.
@@ -158,7 +168,6 @@ struct Conn : cc::Sender {
   uint16_t tcp_header_len = 20;  // with the timestamp option when in use
   bool may_predict = false;      // header prediction is on (Linux's pred_flags)
   uint8_t scaling_ratio = 128;   // payload share of truesize, /256
-  bool is_mtu_probing = false;
 
   // --- receive ----------------------------------------------------------------------------------------------------
   PacketQueue receive_queue;  // in order, RxSegment
@@ -218,6 +227,7 @@ struct Conn : cc::Sender {
   uint64_t probes_since_us = 0;  // first unanswered zero-window probe (user timeout)
   uint32_t retrans_stamp = 0;    // TS value (ms) of the first retransmission of this recovery
   uint32_t timeout_rehash = 0;
+  MtuSearch mtu_search;
 
   // --- congestion and recovery ------------------------------------------------------------------------------------
   uint32_t prior_ssthresh = 0;

@@ -139,6 +139,7 @@ void init_handshake(Conn& c) {
   c.tcp_header_len = sysctl.tcp_timestamps != 0 ? 32 : 20;
   if (o.user_mss != 0) c.rx_opt.mss_clamp = o.user_mss;
   c.max_window = 0;
+  init_mtu_search(c);
   sync_mss(c, path_mtu(c));
   c.window_clamp = o.window_clamp != 0 ? o.window_clamp : c.route.window;
   c.advmss = advertised_mss(c);

@@ -40,21 +40,44 @@ uint32_t segment_room(const Conn& c, uint32_t pmtu) {
   return std::max(std::min<uint32_t>(mss, c.rx_opt.mss_clamp), c.tcp.ns.sysctl.tcp_min_snd_mss.as<uint32_t>());
 }
 
+// The least MSS has room for all options (tcp_min_snd_mss is 48 or more, options take 40 at most).
 uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu) {
-  const auto floor = static_cast<uint32_t>(c.tcp.ns.sysctl.tcp_min_snd_mss);
-  const uint32_t mss = segment_room(c, pmtu);
-  const uint32_t options = c.tcp_header_len - wire::kTcpHeaderBytes;
-  return std::max(mss > options ? mss - options : 0, floor);
+  return segment_room(c, pmtu) - (c.tcp_header_len - wire::kTcpHeaderBytes);
+}
+
+uint32_t mss_to_mtu(const Conn& c, uint32_t mss) {
+  return mss + c.tcp_header_len + network_header_bytes(c);
 }
 
 uint32_t sync_mss(Conn& c, uint32_t pmtu) {
+  MtuSearch& m = c.mtu_search;
+  m.high = std::min(m.high, static_cast<int32_t>(pmtu));
   c.mss_cache = bound_to_half_window(c, mtu_to_mss(c, pmtu));
+  if (m.enabled) c.mss_cache = std::min(c.mss_cache, mtu_to_mss(c, static_cast<uint32_t>(std::max(m.low, 0))));
   c.pmtu_cookie = pmtu;
   return c.mss_cache;
 }
 
+namespace {
+
+// The MTU of the route in use. That there is a new one is seen, as in Linux, when the next segment leaves by it; a
+// narrower one at once, for what is too long now would not leave.
+uint32_t known_mtu(Conn& c) {
+  if (!c.has_route && c.route.generation == 0) return path_mtu(c);  // none was asked for since the connection slept
+  const uint32_t known = c.has_route && c.route.mtu != 0 ? c.route.mtu : c.pmtu_cookie;
+  if (!c.has_route || c.route.generation == c.tcp.ip.route_generation()) return known;
+  const ip::Route old = c.route;
+  const uint32_t fresh = path_mtu(c);
+  if (c.has_route && fresh < known) return fresh;
+  c.route = old;
+  c.has_route = true;
+  return known;
+}
+
+}  // namespace
+
 uint32_t current_mss(Conn& c) {
-  const uint32_t pmtu = path_mtu(c);
+  const uint32_t pmtu = known_mtu(c);
   if (pmtu != c.pmtu_cookie) sync_mss(c, pmtu);
   uint32_t mss = c.mss_cache;
   // mss_cache is made for tcp_header_len; SACK blocks take more.
@@ -84,7 +107,10 @@ void on_mtu_reduced(Conn& c, uint32_t mtu) {
   if (c.pmtu_cookie <= mtu) return;
   refresh_time(c);
   sync_mss(c, mtu);
-  const uint32_t prior_lost = c.lost_out;
+  simple_retransmit(c);
+}
+
+void simple_retransmit(Conn& c) {
   const uint32_t mss = current_mss(c);
   // A SYN with data stands in the queue as two segments, neither of which is too big.
   const bool all = c.syn_data && c.state() == State::kSynSent;
@@ -95,7 +121,7 @@ void on_mtu_reduced(Conn& c, uint32_t mtu) {
     if (all || seglen > mss) mark_lost(c, *t);
   }
   clear_retransmit_hints(c);
-  if (prior_lost == c.lost_out) return;
+  if (c.lost_out == 0) return;
   if (c.is_reno()) check_reno_reordering(c, 0);
   retransmit_without_congestion(c);
 }

@@ -230,8 +230,13 @@ bool must_wait_for_pacing(Conn& c) {
 
 bool write_xmit(Conn& c, uint32_t mss, uint8_t nonagle, int push_mode) {
   refresh_time(c);
-  const uint32_t max_segs = max_burst_segs(c, mss);
   uint32_t sent = 0;
+  if (push_mode == 0 && c.mtu_search.enabled) {
+    const MtuProbe probe = send_mtu_probe(c);
+    if (probe == MtuProbe::kWait) return false;
+    if (probe == MtuProbe::kSent) sent = 1;
+  }
+  const uint32_t max_segs = max_burst_segs(c, mss);
   XmitLimits limits;
   while (TxSegment* t = c.send_head()) {
     if (must_wait_for_pacing(c)) break;

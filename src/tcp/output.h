@@ -9,12 +9,22 @@ namespace leat::tcp {
 // --- mtu.cpp ---------------------------------------------------------------------------------------------------------
 uint32_t mtu_to_mss(const Conn& c, uint32_t pmtu);    // payload of a segment without options, TCP options excluded
 uint32_t segment_room(const Conn& c, uint32_t pmtu);  // mtu_to_mss, TCP options included (__tcp_mtu_to_mss)
-uint32_t sync_mss(Conn& c, uint32_t pmtu);            // sets mss_cache from the path MTU; returns it
-uint32_t current_mss(Conn& c);                        // mss_cache less what the options of now take
-bool refresh_route(Conn& c);                          // looks the route up again when it is stale; false: unreachable
+uint32_t mss_to_mtu(const Conn& c, uint32_t mss);
+uint32_t sync_mss(Conn& c, uint32_t pmtu);  // sets mss_cache from the path MTU; returns it
+uint32_t current_mss(Conn& c);              // mss_cache less what the options of now take
+bool refresh_route(Conn& c);                // looks the route up again when it is stale; false: unreachable
 uint32_t path_mtu(Conn& c);
 uint32_t advertised_mss(const Conn& c);      // of the route: what the SYN offers (tcp_advertise_mss)
 void on_mtu_reduced(Conn& c, uint32_t mtu);  // ICMP: smaller segments from now on, resend what was too big
+void simple_retransmit(Conn& c);             // what is longer than mss_cache now; cwnd does not pay
+
+// --- mtu_probe.cpp ---------------------------------------------------------------------------------------------------
+enum class MtuProbe : uint8_t { kNone, kWait, kSent };  // kWait: nothing else may leave before it
+void init_mtu_search(Conn& c);                          // tcp_mtup_init
+MtuProbe send_mtu_probe(Conn& c);                       // tcp_mtu_probe, where it is enabled
+bool on_mtu_probe_lost(Conn& c);                        // the head is lost. True: it was the probe, and is sent again
+void on_mtu_probe_acked(Conn& c);                       // snd_una has moved: perhaps over the probe
+void on_mtu_black_hole(Conn& c);                        // time-outs in a row (tcp_mtu_probing)
 
 // --- window.cpp ------------------------------------------------------------------------------------------------------
 // The window to offer in a SYN or SYN-ACK (tcp_select_initial_window).

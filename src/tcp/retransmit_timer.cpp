@@ -68,7 +68,10 @@ bool give_up_retransmitting(Conn& c) {
     if (c.state() == State::kSynSent) most += static_cast<uint32_t>(sys.tcp_syn_linear_timeouts);
     expired = c.retransmits >= most;
   } else {
-    if (has_timed_out(c, static_cast<uint32_t>(sys.tcp_retries1), 0)) c.has_route = false;  // ask the routes again
+    if (has_timed_out(c, static_cast<uint32_t>(sys.tcp_retries1), 0)) {
+      on_mtu_black_hole(c);
+      c.has_route = false;  // ask the routes again
+    }
     retry_until = static_cast<uint32_t>(sys.tcp_retries2);
     if (c.is_orphan()) {
       const bool alive = c.rto < rto_max(c);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tcp/memory.h"
+#include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
 namespace leat::tcp {
@@ -132,6 +133,7 @@ uint32_t clean_rtx_queue(Conn& c, Seq prior_fack, Seq prior_snd_una, SackTag& ta
 
   if (out.flag & kFlagAcked) {
     out.flag |= kFlagSetXmitTimer;
+    on_mtu_probe_acked(c);
     if (c.is_reno()) {
       remove_reno_sacks(c, out.pkts_acked, ece);
       // Without SACK nobody can tell which of the copies was acknowledged.

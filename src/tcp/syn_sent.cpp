@@ -151,6 +151,7 @@ Verdict on_crossed_syn(Conn& c, Segment& seg) {
   c.snd_wl1 = seg.seq;
   constexpr uint8_t kAsks = wire::kTcpEce | wire::kTcpCwr;
   set_ecn(c, (seg.header.flags & kAsks) == kAsks);
+  init_mtu_search(c);
   sync_mss(c, c.pmtu_cookie);
   initialize_rcv_mss(c);
   send_synack_of_sync_open(c);
@@ -205,6 +206,7 @@ uint32_t initial_cwnd(const Conn& c) {
 }  // namespace
 
 void init_transfer(Conn& c) {
+  init_mtu_search(c);
   init_rto(c);
   // RFC 5681 §3.1: a SYN that was lost, truly, more than once.
   const bool lossy = c.total_retrans > 1 && c.undo_marker != 0;

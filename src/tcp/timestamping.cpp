@@ -58,6 +58,13 @@ void stamp_sent(Conn& c, const TxSegment& t) {
   }
 }
 
+bool is_stamped(const Conn& c, const TxSegment& t) {
+  for (const Stamping::Mark& m : c.stamping->marks) {
+    if (!before(m.last, t.seq)) return before(m.last, t.end_seq);
+  }
+  return false;
+}
+
 void stamp_acked(Conn& c) {
   auto& marks = c.stamping->marks;
   for (; !marks.empty() && before(marks.front().last, c.snd_una); marks.pop_front()) {

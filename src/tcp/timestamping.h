@@ -39,6 +39,7 @@ struct Stamping {
 Result<void> start_stamping(Conn& c, uint32_t old, uint32_t flags);
 void stamp_write(Conn& c);  // what write_seq ends now is a write's last byte
 void stamp_sent(Conn& c, const TxSegment& t);
-void stamp_acked(Conn& c);  // snd_una has moved
+bool is_stamped(const Conn& c, const TxSegment& t);  // a mark lies in it
+void stamp_acked(Conn& c);                           // snd_una has moved
 
 }  // namespace leat::tcp

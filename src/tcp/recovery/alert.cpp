@@ -1,5 +1,6 @@
 // What an unusual ACK means: the state machine of loss recovery (Linux's tcp_fastretrans_alert). Decides; what is lost
 // is sent by the caller after congestion control has had its say.
+#include "tcp/output.h"
 #include "tcp/recovery/recovery.h"
 
 namespace leat::tcp {
@@ -90,6 +91,7 @@ bool in_open_or_disorder(Conn& c, uint32_t dupacks, uint32_t& flag) {
     try_to_open(c, flag);
     return false;
   }
+  if (on_mtu_probe_lost(c)) return false;
   enter_recovery(c, flag & kFlagEce);
   return true;
 }

@@ -37,6 +37,7 @@ bool shape(Conn& c, TxSegment& t, uint32_t segs, uint32_t mss, int64_t avail_wnd
 }  // namespace
 
 int retransmit_uncounted(Conn& c, TxSegment& t, uint32_t segs) {
+  c.mtu_search.probe_size = 0;  // if there was a probe in flight, its fate will prove nothing
   if (!drop_acked_head(c, t)) return EINVAL;
   if (!refresh_route(c)) return EHOSTUNREACH;
   const uint32_t mss = current_mss(c);

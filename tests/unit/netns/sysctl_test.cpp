@@ -116,7 +116,7 @@ TEST_F(SysctlTest, UnknownNamesAreEnoent) {
 
 // What leat has no code for is not there, instead of being accepted and ignored.
 TEST_F(SysctlTest, WhatIsNotObeyedDoesNotExist) {
-  for (const char* name : {"net.ipv4.ip_forward", "net.ipv4.tcp_autocorking", "net.ipv4.tcp_mtu_probing",
+  for (const char* name : {"net.ipv4.ip_forward", "net.ipv4.tcp_autocorking", "net.ipv4.tcp_limit_output_bytes",
                            "net.core.busy_poll", "net.ipv4.tcp_no_metrics_save"}) {
     EXPECT_EQ(set(name, "1"), ENOENT) << name;
   }
