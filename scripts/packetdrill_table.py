@@ -12,7 +12,6 @@ import sys
 KERNEL_OK = ("pass", "flaky", "pass-loose")
 # What a failing script of a folder needs that is not there yet; the first that fits.
 REASONS = [
-    ("mtu_probe/", "tcp_mtu_probing is not built yet"),
     ("splice/", "the adapter has no pipes"),
     ("fast_retransmit/fr-4pkt-fack-last-mss", "the script wants the RACK timer after 40 ms; Linux 6.18 and leat compute "
      "28 ms (min_rtt / 4 + 2 ms), and the kernel passes only with a tolerance of 14 ms"),
