@@ -26,7 +26,7 @@ class SlabBase {
  public:
   static constexpr size_t kBlockBytes = 64 * 1024;
   static constexpr size_t kSmallObject = 8 * 1024;  // beyond it a block is made for sixteen objects
-  static constexpr size_t kRecent = 64;
+  static constexpr size_t kRecent = 256;
 
   SlabBase(const char* name, size_t object_size, size_t align);
   ~SlabBase();  // CHECKs that no object is left

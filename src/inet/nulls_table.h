@@ -150,11 +150,13 @@ class NullsTable {
     return free;
   }
 
+  // Of the same tuple, whose hash the old one has, unless it was taken out.
   bool replace(SockCommon* old, SockCommon* fresh) {
-    Bucket b = lock_for(fresh);
+    const uint32_t known = old->hash;
+    Bucket b = lock_for(fresh, known != 0 ? known : hash_of(fresh->tuple()));
     const bool was_there = EstablishedTable::is_hashed(old);
     if (was_there) {
-      LEAT_CHECK(old->hash == fresh->hash);  // not the same tuple
+      LEAT_CHECK(old->hash == fresh->hash && old->matches(fresh->tuple(), old->bound_ifindex));
       push_front(b, fresh);
       unlink_replaced(b, old);
     } else {
@@ -360,9 +362,9 @@ class NullsTable {
       if (first != kMoved) return {a, index, first};
     }
   }
-  Bucket lock_for(SockCommon* s) {
+  Bucket lock_for(SockCommon* s) { return lock_for(s, hash_of(s->tuple())); }
+  Bucket lock_for(SockCommon* s, uint32_t hash) {
     LEAT_CHECK(!EstablishedTable::is_hashed(s));
-    const uint32_t hash = hash_of(s->tuple());
     s->hash.store(hash, std::memory_order_release);
     return lock_bucket(hash);
   }

@@ -121,9 +121,9 @@ void Ip::on_timer() {
 }
 
 void Ip::flush() {
-  const Time now = ns_.now();
-  for (uint16_t i = 1; i <= interface_count(); ++i)
-    impl_->netif(i)->flush(now);
+  for (uint16_t i = 1; i <= interface_count(); ++i) {
+    if (Netif* n = impl_->netif(i); n->has_queued()) n->flush(ns_.now());
+  }
 }
 
 Time Ip::next_deadline() const {

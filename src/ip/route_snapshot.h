@@ -132,13 +132,13 @@ class V4Kinds {
 
 struct RouteTable::Snapshot {
   std::vector<LinkInfo> links;
-  std::vector<Address> addresses;    // in the order of configuration
-  std::vector<RouteSpec> specs;      // as configured
-  std::vector<RouteSpec> connected;  // from the addresses
-  std::vector<Address> locals;       // sorted by address
+  std::vector<Address> addresses;     // in the order of configuration
+  std::vector<RouteSpec> specs;       // as configured
+  std::vector<RouteSpec> connected;   // from the addresses
+  std::vector<Address> locals;        // sorted by address
   std::vector<IpAddress> broadcasts;  // of networks
-  AddressSet local_set;  // the same, IPv6
-  V4Kinds kinds;         // the same, IPv4
+  AddressSet local_set;               // the same, IPv6
+  V4Kinds kinds;                      // the same, IPv4
   PrefixTable v4, v6;
 
   const PrefixTable& table(Family f) const { return f == Family::kIpv4 ? v4 : v6; }

@@ -1,11 +1,13 @@
 // Packets and their pools. A Packet costs one slab object; its linear bytes one Buffer of the smallest class that
-// fits, or straight from the allocator beyond the largest class. Nothing here copies payload: pieces are shared by
+// fits, or straight from the allocator beyond the largest class. A packet with little more than headers has its buffer
+// in the same object. Nothing here copies payload: pieces are shared by
 // reference, and whoever gives up tailroom that others may be reading (split, trim) closes it.
 #include "pkt/packet.h"
 
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <type_traits>
 
 namespace leat {
 namespace {
@@ -201,7 +203,7 @@ bool Packet::grow_tailroom(uint32_t room) {
   head = fresh->bytes();
   tail = head + used;
   end = head + fresh->capacity;
-  PacketPool::unref(buffer);
+  if (!has_buffer_inside || buffer != PacketPool::inside(this)) PacketPool::unref(buffer);  // else it goes with us
   buffer = fresh;
   return true;
 }
@@ -268,7 +270,10 @@ bool PacketQueue::merge_into_back(const Packet& p) {
 
 // ---- PacketPool
 
-PacketPool::PacketPool() : packets_("packet") {
+static_assert(std::is_trivially_destructible_v<Packet>);  // one with its buffer inside just ends
+
+PacketPool::PacketPool()
+    : packets_("packet"), small_packets_("packet-small", sizeof(Packet) + sizeof(Buffer) + kInside, alignof(Packet)) {
   static constexpr const char* kNames[kClassCount] = {"buffer-256",   "buffer-512",   "buffer-2048", "buffer-4096",
                                                       "buffer-16384", "buffer-34816", "buffer-69632"};
   for (size_t i = 0; i < kClassCount; ++i)
@@ -300,6 +305,7 @@ void PacketPool::unref(Buffer* b) {
 }
 
 void PacketPool::free_buffer(Buffer* b) {
+  if (b->capacity == kInside) return small_packets_.free_raw(reinterpret_cast<Packet*>(b) - 1);
   const auto size = static_cast<uint32_t>(b->capacity + sizeof(Buffer));
   for (size_t i = 0; i < kClassCount; ++i) {
     if (size == kClasses[i]) return classes_[i]->free_raw(b);
@@ -325,21 +331,38 @@ uint32_t PacketPool::uncharged_room(const Packet& p) const {
   return p.frag_count != 0 || p.more != nullptr || p.truesize < used ? 0 : p.truesize - used;
 }
 
-PacketPtr PacketPool::make(uint32_t linear, uint32_t headroom) {
-  if (linear > kMaxBuffer || headroom > kMaxBuffer) return nullptr;
-  Buffer* b = make_buffer(linear + headroom);
+// No () behind Packet: frags and control stay as they are.
+Packet* PacketPool::make_small() {
+  void* memory = small_packets_.alloc_raw();
+  if (memory == nullptr) return nullptr;
+  auto* p = new (memory) Packet;
+  p->has_buffer_inside = true;
+  p->buffer = new (inside(p)) Buffer{1, kInside, this};
+  return p;
+}
+
+Packet* PacketPool::make_apart(uint32_t capacity) {
+  Buffer* b = make_buffer(capacity);
   if (b == nullptr) return nullptr;
   void* memory = packets_.alloc_raw();
   if (memory == nullptr) {
     unref(b);
     return nullptr;
   }
-  auto* p = new (memory) Packet;  // no (): frags and control stay as they are
-  p->pool = this;
+  auto* p = new (memory) Packet;
   p->buffer = b;
-  p->head = b->bytes();
+  return p;
+}
+
+PacketPtr PacketPool::make(uint32_t linear, uint32_t headroom) {
+  if (linear > kMaxBuffer || headroom > kMaxBuffer || packets_in_use() >= limit_.load(std::memory_order_relaxed))
+    return nullptr;
+  Packet* p = linear + headroom <= kInside ? make_small() : make_apart(linear + headroom);
+  if (p == nullptr) return nullptr;
+  p->pool = this;
+  p->head = p->buffer->bytes();
   p->data = p->tail = p->head + headroom;
-  p->end = p->head + b->capacity;
+  p->end = p->head + p->buffer->capacity;
   p->truesize = truesize_of(linear + headroom);
   return PacketPtr(p);
 }
@@ -385,21 +408,26 @@ void PacketPool::release(Packet* p) {
     PacketPool* const pool = p->pool;
     for (uint16_t i = 0; i < p->frag_count; ++i)
       unref(p->frags[i].buffer);
-    unref(p->buffer);
-    pool->packets_.destroy(p);
+    if (!p->has_buffer_inside) {
+      unref(p->buffer);
+      pool->packets_.destroy(p);
+    } else {
+      if (p->buffer != inside(p)) unref(p->buffer);
+      unref(inside(p));  // and with the last reference the packet's memory
+    }
     p = next;
   }
 }
 
 size_t PacketPool::bytes() const {
-  size_t n = packets_.bytes() + large_bytes_.load(std::memory_order_relaxed);
+  size_t n = packets_.bytes() + small_packets_.bytes() + large_bytes_.load(std::memory_order_relaxed);
   for (const SlabBase* slab : classes_)
     n += slab->bytes();
   return n;
 }
 
 size_t PacketPool::trim() {
-  size_t n = packets_.trim();
+  size_t n = packets_.trim() + small_packets_.trim();
   for (SlabBase* slab : classes_)
     n += slab->trim();
   return n;

@@ -87,7 +87,8 @@ struct Packet {
   uint16_t ifindex = 0;  // interface it came in by
   uint32_t mark = 0;     // SO_MARK
   uint32_t priority = 0;
-  bool is_loopback = false;  // came over the loopback interface
+  bool is_loopback = false;        // came over the loopback interface
+  bool has_buffer_inside = false;  // memory for a small buffer follows the packet, and goes when both have gone
   uint16_t frag_count = 0;
   Fragment frags[kMaxFragments];
   // Belongs to whoever owns the packet now (tcp keeps its segment's sequence numbers here), like sk_buff.cb.
@@ -225,19 +226,27 @@ class PacketPool {
   uint32_t uncharged_room(const Packet& p) const;
   Charges charges;  // to be set before there is any packet
 
-  void limit_packets(size_t n) { packets_.set_limit(n); }  // make() fails beyond
-  size_t packets_in_use() const { return packets_.in_use(); }
+  void limit_packets(size_t n) { limit_.store(n, std::memory_order_relaxed); }  // make() fails beyond
+  size_t packets_in_use() const { return packets_.in_use() + small_packets_.in_use(); }
   size_t bytes() const;  // taken from the system
   size_t trim();
 
  private:
+  friend struct Packet;
+  Packet* make_small();
+  Packet* make_apart(uint32_t capacity);
   void free_buffer(Buffer* b);
   uint32_t truesize_of(uint32_t linear) const;
 
   static constexpr uint32_t kMaxBuffer = 1u << 24;  // no length that this room is asked for may wrap a sum
   static constexpr uint32_t kClasses[] = {256, 512, 2048, 4096, 16384, 34816, 69632};  // bytes with the Buffer header
   static constexpr size_t kClassCount = sizeof(kClasses) / sizeof(kClasses[0]);
+  // What a segment without payload needs. No class has this capacity.
+  static constexpr uint32_t kInside = 224;
+  static Buffer* inside(Packet* p) { return reinterpret_cast<Buffer*>(p + 1); }
   Slab<Packet> packets_;
+  SlabBase small_packets_;
+  std::atomic<size_t> limit_ = SIZE_MAX;
   SlabBase* classes_[kClassCount];
   std::atomic<size_t> large_bytes_ = 0;
 };

@@ -18,8 +18,11 @@ Sockets::Call::~Call() {
 
 // The comparison writes, so that it is ordered with the push of a deliverer who did not get the lock (SockLock).
 void Sockets::process_missed(File& f) {
+  if (f.kind != FileKind::kTcp) return;
   Packet* none = nullptr;
-  if (f.kind != FileKind::kTcp || f.sock().backlog.compare_exchange_strong(none, nullptr)) return;
+  std::atomic<Packet*>& backlog = f.sock().backlog;
+  if (is_lone() ? backlog.load(std::memory_order_relaxed) == nullptr : backlog.compare_exchange_strong(none, nullptr))
+    return;
   tcp_.poll_events(f.tcp());
 }
 

@@ -351,6 +351,7 @@ void DormantSlabs::trim() {
 
 // Asked after each segment: what is false most often while data fly comes first.
 bool may_sleep(const Conn& c) {
+  if (c.state() != State::kEstablished || c.deadlines.loss_kind != LossTimer::kNone) return false;  // most say no here
   return has_nothing_under_way(c) && has_no_deadline(c) && is_plain(c) && is_calm(c);
 }
 

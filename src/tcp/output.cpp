@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "tcp/input.h"
 #include "tcp/memory.h"
@@ -395,10 +396,7 @@ void chrono_stop(Conn& c, uint8_t type) {
 
 void expand_send_buffer(Conn& c) {
   uint32_t per_mss = std::max<uint32_t>(c.rx_opt.mss_clamp, c.mss_cache) + c.tcp.pool.charges.header + 320;
-  uint32_t rounded = 1;
-  while (rounded < per_mss)
-    rounded <<= 1;
-  per_mss = rounded + 256;
+  per_mss = std::bit_ceil(per_mss) + 256;
   const uint32_t segs = std::max({kInitialCwnd, c.snd_cwnd, c.reordering + 1});
   const uint64_t factor =
       c.cc_algorithm != nullptr && c.cc_algorithm->sndbuf_expand != nullptr ? c.cc_algorithm->sndbuf_expand(c) : 2;

@@ -20,8 +20,8 @@ Time earliest(const Deadlines& d) {
   return std::min({d.loss, d.delack, d.keepalive, d.pacing, d.compressed_ack, d.sleep});
 }
 
-void update_wheel(Conn& c) {
-  const Time at = earliest(c.deadlines);
+// One deadline has moved to `at`; the others are no sooner than the wheel's timer.
+void update_wheel(Conn& c, Time at) {
   if (at >= c.wheel_at) return;
   c.wheel_at = at;
   c.sk.get();
@@ -164,7 +164,7 @@ void on_sock_timer(void* context, Timer& timer) {
       const bool tired = take_due(c->deadlines.sleep, tcp.now());
       run_due(*c, tcp.now());
       if (s->conn == c) flush_effects(*c);
-      if (s->conn == c && !(tired && go_to_sleep(*c))) update_wheel(*c);
+      if (s->conn == c && !(tired && go_to_sleep(*c))) update_wheel(*c, earliest(c->deadlines));
     }
   }
   tcp.release(*s);
@@ -199,7 +199,7 @@ void arm_loss_timer(Conn& c, LossTimer kind, Duration after) {
   if (is_paced(c) && c.wstamp_ns > c.clock_cache_ns && kind != LossTimer::kReorder) {
     c.deadlines.loss = c.deadlines.loss + Duration::from_ns(static_cast<int64_t>(c.wstamp_ns - c.clock_cache_ns));
   }
-  update_wheel(c);
+  update_wheel(c, c.deadlines.loss);
 }
 
 void disarm_loss_timer(Conn& c) {
@@ -209,7 +209,7 @@ void disarm_loss_timer(Conn& c) {
 
 void arm_delack(Conn& c, Duration after) {
   c.deadlines.delack = in_jiffies(c, after);
-  update_wheel(c);
+  update_wheel(c, c.deadlines.delack);
 }
 
 void disarm_delack(Conn& c) {
@@ -218,7 +218,7 @@ void disarm_delack(Conn& c) {
 
 void arm_keepalive(Conn& c, Duration after) {
   c.deadlines.keepalive = in_jiffies(c, after);
-  update_wheel(c);
+  update_wheel(c, c.deadlines.keepalive);
 }
 
 void disarm_keepalive(Conn& c) {
@@ -230,7 +230,7 @@ void arm_sleep(Conn& c) {
   if (c.send_page != nullptr) PacketPool::unref(c.send_page);  // nothing is left in it
   c.send_page = nullptr;
   c.deadlines.sleep = c.tcp.now() + kSleepAfter;
-  update_wheel(c);
+  update_wheel(c, c.deadlines.sleep);
 }
 
 void keep_wheel_for(TcpSock& s, Time keepalive) {
@@ -246,12 +246,12 @@ void keep_wheel_for(TcpSock& s, Time keepalive) {
 
 void arm_pacing(Conn& c, Time at) {
   c.deadlines.pacing = at;
-  update_wheel(c);
+  update_wheel(c, c.deadlines.pacing);
 }
 
 void arm_compressed_ack(Conn& c, Duration after) {
   c.deadlines.compressed_ack = c.tcp.now() + after;
-  update_wheel(c);
+  update_wheel(c, c.deadlines.compressed_ack);
 }
 
 void disarm_compressed_ack(Conn& c) {
