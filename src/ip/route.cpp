@@ -54,8 +54,7 @@ void RouteTable::Snapshot::connect(const Address& a) {
 
 // --- what is ours -------------------------------------------------------------------------------------------------
 
-bool RouteTable::Snapshot::has_local(const IpAddress& a, uint16_t ifindex) const {
-  if (a.is_v4() && ifindex == 0) return kinds.of(a.v4()) == Scope::kUnicast;
+bool RouteTable::Snapshot::has_local_on(const IpAddress& a, uint16_t ifindex) const {
   if (a.is_loopback()) return ifindex == 0 || is_loopback_link(ifindex);
   if (ifindex == 0 || a.is_v6()) {
     if (!local_set.has(a)) return false;
@@ -123,7 +122,7 @@ void RouteTable::Snapshot::use(const RouteSpec& r, const IpAddress& dst, Route& 
 Result<uint16_t> RouteTable::Snapshot::check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const {
   if (src.family() != Family::kNone && src.family() != dst.family()) return err(EINVAL);
   if (src.family() == Family::kNone || src.is_any()) return oif;
-  if (src.is_multicast() || src.is_broadcast() || !has_local(src, 0)) return err(EINVAL);
+  if (!has_local(src, 0)) return err(EINVAL);  // as no group and no broadcast address is
   if (oif != 0 || !(dst.is_multicast() || dst.is_broadcast())) {
     if (oif == 0 && is_v6_link_local(src) && is_v6_link_local(dst)) {
       for (const Address& a : addresses) {

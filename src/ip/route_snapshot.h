@@ -105,6 +105,7 @@ class V4Kinds {
  public:
   void assign(const std::vector<Address>& locals, const std::vector<IpAddress>& broadcasts) {
     slots_.assign(std::bit_ceil((locals.size() + broadcasts.size()) * 2 + 2), 0);
+    mask_ = slots_.size() - 1;
     for (const Address& a : locals) {
       if (a.cidr.address.is_v4()) set(a.cidr.address.v4(), RouteTable::Scope::kUnicast);
     }
@@ -113,7 +114,7 @@ class V4Kinds {
   }
   RouteTable::Scope of(uint32_t a) const {
     if (a >> 24 == 127) return RouteTable::Scope::kUnicast;
-    for (size_t i = first(a); slots_[i] != 0; i = (i + 1) & (slots_.size() - 1)) {
+    for (size_t i = first(a); slots_[i] != 0; i = (i + 1) & mask_) {
       if (slots_[i] >> 8 == a) return static_cast<RouteTable::Scope>(slots_[i] & 0xff);
     }
     return a == 0xffffffff ? RouteTable::Scope::kBroadcast : RouteTable::Scope::kNotOurs;
@@ -123,11 +124,12 @@ class V4Kinds {
   void set(uint32_t a, RouteTable::Scope kind) {
     size_t i = first(a);
     while (slots_[i] != 0 && slots_[i] >> 8 != a)
-      i = (i + 1) & (slots_.size() - 1);
+      i = (i + 1) & mask_;
     if (slots_[i] == 0) slots_[i] = uint64_t{a} << 8 | static_cast<uint64_t>(kind);  // an address of ours goes first
   }
-  size_t first(uint32_t a) const { return static_cast<size_t>(a * 0x9e3779b9u >> 8) & (slots_.size() - 1); }
+  size_t first(uint32_t a) const { return static_cast<size_t>(a * 0x9e3779b9u >> 8) & mask_; }
   std::vector<uint64_t> slots_;  // address, kind; 0: empty
+  size_t mask_ = 0;
 };
 
 struct RouteTable::Snapshot {
@@ -156,7 +158,10 @@ struct RouteTable::Snapshot {
 
   void build();
   void connect(const Address& a);
-  bool has_local(const IpAddress& a, uint16_t ifindex) const;  // ifindex 0: on any
+  bool has_local(const IpAddress& a, uint16_t ifindex) const {  // ifindex 0: on any
+    return a.is_v4() && ifindex == 0 ? kinds.of(a.v4()) == Scope::kUnicast : has_local_on(a, ifindex);
+  }
+  bool has_local_on(const IpAddress& a, uint16_t ifindex) const;
   bool is_broadcast(const IpAddress& a) const { return a.is_v4() && kinds.of(a.v4()) == Scope::kBroadcast; }
   IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
   IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;

@@ -233,9 +233,9 @@ int transmit_control(Conn& c, Seq seq, uint8_t flags) {
   return sent ? 0 : to_int(sent.error());
 }
 
-Result<void> send_bare(Tcp& tcp, const BareSegment& b) {
-  auto route = tcp.ip.route(b.tuple.remote, b.tuple.local, b.ifindex, b.mark);
-  if (!route) return std::unexpected(route.error());
+namespace {
+
+Result<void> send_bare_by(Tcp& tcp, const BareSegment& b, const ip::Route& route) {
   wire::TcpHeader h = b.header;
   h.src_port = b.tuple.local_port;
   h.dst_port = b.tuple.remote_port;
@@ -252,7 +252,17 @@ Result<void> send_bare(Tcp& tcp, const BareSegment& b) {
   params.has_id = true;  // 0: what is never fragmented needs none (RFC 6864)
   tcp.count(Mib::TcpOutSegs);
   if (h.rst()) tcp.count(Mib::TcpOutRsts);
-  return tcp.ip.output(std::move(p), *route, params);
+  return tcp.ip.output(std::move(p), route, params);
+}
+
+}  // namespace
+
+Result<void> send_bare(Tcp& tcp, const BareSegment& b) {
+  if (b.route == nullptr) {
+    const auto route = tcp.ip.route(b.tuple.remote, b.tuple.local, b.ifindex, b.mark);
+    return route ? send_bare_by(tcp, b, *route) : std::unexpected(route.error());
+  }
+  return send_bare_by(tcp, b, *b.route);
 }
 
 void send_reset_for(Tcp& tcp, const inet::FourTuple& tuple, const Segment& seg) {

@@ -63,6 +63,7 @@ struct BareSegment {
   uint8_t ttl = 0;
   uint32_t mark = 0;
   ByteView payload{};
+  const ip::Route* route = nullptr;  // just looked up; nullptr: look it up
 };
 Result<void> send_bare(Tcp& tcp, const BareSegment& b);
 // RST for a segment that belongs to nobody, or that asks for one (RFC 9293 §3.10.7.1). Never in answer to a RST.

@@ -38,7 +38,9 @@ void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& 
 Duration request_timeout(const Request& r);  // from now to the next SYN-ACK
 void arm_request(Tcp& tcp, Request& r);
 uint32_t synack_window(const Request& r);
-bool send_synack(Tcp& tcp, TcpSock& s, Request& r, const wire::FastOpenCookie* cookie = nullptr);
+// route: the way back, if it was just looked up.
+bool send_synack(Tcp& tcp, TcpSock& s, Request& r, const wire::FastOpenCookie* cookie = nullptr,
+                 const ip::Route* route = nullptr);
 bool resend_synack(Tcp& tcp, TcpSock& s, Request& r);
 void send_request_ack(Tcp& tcp, TcpSock& s, Request& r, const Segment& seg, Seq seq);
 uint32_t defer_timeouts(const Tcp& tcp, const TcpSock& listener);  // TCP_DEFER_ACCEPT in time-outs of the SYN-ACK

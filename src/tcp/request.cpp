@@ -186,14 +186,14 @@ bool is_last_quarter(Tcp& tcp, const Listener& l) {
   return tcp.ns.sysctl.tcp_syncookies == 0 && backlog - int64_t{l.request_count} < backlog >> 2;
 }
 
-void answer_with_cookie(Tcp& tcp, TcpSock& listener, Request& r, const inet::FourTuple& tuple) {
+void answer_with_cookie(Tcp& tcp, TcpSock& listener, Request& r, const inet::FourTuple& tuple, const ip::Route& route) {
   note_overflow(tcp, *listener.listener);
   tcp.count(Mib::TcpExtSyncookiesSent);
   r.is_cookie = true;
   r.cookie_ts = r.tstamp_ok;
   if (!r.tstamp_ok) r.ecn_ok = false;  // there is nowhere to remember it
   r.snt_isn = make_syn_cookie(tcp, tuple, r.rcv_isn, r.mss);
-  send_synack(tcp, listener, r);
+  send_synack(tcp, listener, r, nullptr, &route);
 }
 
 }  // namespace
@@ -214,7 +214,8 @@ void select_request_window(Tcp& tcp, TcpSock& listener, Request& r, const ip::Ro
 namespace {
 
 // The request of a SYN, ready to be answered; nullptr: dropped and counted.
-Request* request_of(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Segment& seg, bool cookie) {
+Request* request_of(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, const Segment& seg, bool cookie,
+                    ip::Route& way_back) {
   Request* r = make_request(tcp, listener, tuple, seg);
   if (r == nullptr) {
     drop_syn(tcp, DropReason::kNoMem);
@@ -237,14 +238,16 @@ Request* request_of(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, c
   r->advmss = advertised_mss_of(tcp, listener, *r, *route);
   const uint32_t mss = r->advmss - (r->tstamp_ok ? 12u : 0u);
   select_request_window(tcp, listener, *r, *route, mss);
+  way_back = *route;
   return r;
 }
 
 // Fast Open: the child is accepted at once, and the request goes on living with it.
-bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wire::FastOpenCookie& cookie) {
+bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wire::FastOpenCookie& cookie,
+                      const ip::Route& route) {
   TcpSock* child = try_fastopen(tcp, listener, r, seg, cookie);
   if (child == nullptr) return false;
-  send_synack(tcp, *child, r, &cookie);
+  send_synack(tcp, *child, r, &cookie, &route);
   queue_accepted(listener, *child);
   auto drain = &drain_backlog;
   inet::SockLock<decltype(drain)>::release(*child, drain);
@@ -252,11 +255,11 @@ bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wir
   return true;
 }
 
-void answer_with_request(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg) {
+void answer_with_request(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, const ip::Route& route) {
   wire::FastOpenCookie cookie = seg.options().fast_open;
-  if (try_open_at_once(tcp, listener, r, seg, cookie)) return;
+  if (try_open_at_once(tcp, listener, r, seg, cookie, route)) return;
   if (hash_request(tcp, listener, r)) {
-    send_synack(tcp, listener, r, &cookie);
+    send_synack(tcp, listener, r, &cookie, &route);
   } else {
     put_request(tcp, r);  // what would have been the table's
   }
@@ -275,15 +278,16 @@ void on_syn(Tcp& tcp, TcpSock& listener, const inet::FourTuple& tuple, Segment& 
     return drop_syn(tcp, DropReason::kTcpListenOverflow);
   }
   if (!want_cookie && time_wait_isn == 0 && is_last_quarter(tcp, l)) return drop_syn(tcp, DropReason::kTcpReqQFull);
-  Request* r = request_of(tcp, listener, tuple, seg, want_cookie);
+  ip::Route way_back;
+  Request* r = request_of(tcp, listener, tuple, seg, want_cookie, way_back);
   if (r == nullptr) return;
   if (want_cookie) {
-    answer_with_cookie(tcp, listener, *r, tuple);
+    answer_with_cookie(tcp, listener, *r, tuple, way_back);
     return free_request(tcp, *r);
   }
   r->snt_isn = time_wait_isn != 0 ? time_wait_isn : select_iss(tcp, tuple);
   record_syn(tcp, listener, *r, seg);
-  answer_with_request(tcp, listener, *r, seg);
+  answer_with_request(tcp, listener, *r, seg, way_back);
 }
 
 // ---- a segment for a request ----

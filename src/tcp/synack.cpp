@@ -71,8 +71,9 @@ BareSegment bare_of(const TcpSock& listener, const Request& r) {
 
 }  // namespace
 
-bool send_synack(Tcp& tcp, TcpSock& listener, Request& r, const wire::FastOpenCookie* cookie) {
+bool send_synack(Tcp& tcp, TcpSock& listener, Request& r, const wire::FastOpenCookie* cookie, const ip::Route* route) {
   BareSegment b = bare_of(listener, r);
+  b.route = route;
   b.tos = tos_of_synack(tcp.ns, listener, r);
   b.header.flags = wire::kTcpSyn | wire::kTcpAck;
   if (r.ecn_ok) b.header.flags |= wire::kTcpEce;

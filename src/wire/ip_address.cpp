@@ -169,9 +169,7 @@ IpAddress IpAddress::from_v4_mapped() const {
   return is_v4_mapped() ? from_v4(v4()) : *this;
 }
 
-bool IpAddress::has_prefix(const IpAddress& net, int prefix_bits) const {
-  if (family_ != net.family_) return false;
-  if (is_v4()) return prefix_bits <= 0 || (v4() ^ net.v4()) >> (32 - std::min(prefix_bits, 32)) == 0;
+bool IpAddress::has_v6_prefix(const IpAddress& net, int prefix_bits) const {
   const size_t prefix = static_cast<size_t>(std::clamp(prefix_bits, 0, bits()));
   const size_t whole = prefix / 8, rest = prefix % 8;
   if (std::memcmp(bytes_.data(), net.bytes_.data(), whole) != 0) return false;

@@ -68,8 +68,12 @@ class IpAddress {
   bool is_v4_mapped() const;                                           // ::ffff:a.b.c.d
   IpAddress to_v4_mapped() const;                                      // v4 → ::ffff:v4; a v6 stays itself
   IpAddress from_v4_mapped() const;                                    // the reverse; anything else stays itself
-  bool has_prefix(const IpAddress& net, int prefix_bits) const;        // same family and the first bits equal
-  std::string to_string() const;                                       // RFC 5952
+  bool has_prefix(const IpAddress& net, int prefix_bits) const {       // same family and the first bits equal
+    if (family_ != net.family_) return false;
+    if (!is_v4()) return has_v6_prefix(net, prefix_bits);
+    return prefix_bits <= 0 || (v4() ^ net.v4()) >> (prefix_bits < 32 ? 32 - prefix_bits : 0) == 0;
+  }
+  std::string to_string() const;  // RFC 5952
 
   // Of every packet more than once, so by words: a call of memcmp for each would be a twentieth of its way.
   bool operator==(const IpAddress& o) const {
@@ -88,6 +92,7 @@ class IpAddress {
   }
 
  private:
+  bool has_v6_prefix(const IpAddress& net, int prefix_bits) const;
   std::array<uint8_t, 16> bytes_{};
   Family family_ = Family::kNone;
 };
