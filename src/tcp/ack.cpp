@@ -96,7 +96,7 @@ void on_probe_answer(Conn& c) {
   if (head == nullptr) return;
   if (!after(head->end_seq, c.wnd_end())) {
     c.backoff = 0;
-    c.probes_since_us = 0;
+    c.probes_since = 0;
     if (c.deadlines.loss_kind == LossTimer::kPersist) disarm_loss_timer(c);
     return;
   }

@@ -73,6 +73,7 @@ struct Deadlines {
   Time delack = Time::never();     // icsk_delack_timer
   Time keepalive = Time::never();  // sk_timer: keepalive, FIN_WAIT2, orphan
   Time pacing = Time::never();
+  bool is_loss_newer = false;  // than delack: was armed later
   Time sleep = Time::never();  // when to look whether the connection idles
   Time compressed_ack = Time::never();
 };
@@ -224,7 +225,7 @@ struct Conn : cc::Sender {
   uint8_t retransmits = 0;  // unrecovered RTOs
   uint8_t backoff = 0;
   uint8_t probes_out = 0;
-  uint64_t probes_since_us = 0;  // first unanswered zero-window probe (user timeout)
+  uint32_t probes_since = 0;  // jiffies of the first unanswered zero-window probe (user timeout); 0: none
   uint32_t retrans_stamp = 0;    // TS value (ms) of the first retransmission of this recovery
   uint32_t timeout_rehash = 0;
   MtuSearch mtu_search;

@@ -38,9 +38,10 @@ Duration persist_when(const Conn& c) {
 // Not beyond the moment at which TCP_USER_TIMEOUT gives up.
 Duration clamp_to_user_timeout(const Conn& c, Duration when) {
   const uint32_t user_ms = c.sk.options->user_timeout_ms;
-  if (user_ms == 0 || c.probes_since_us == 0) return when;
-  const auto elapsed = static_cast<int64_t>((c.mstamp_us - c.probes_since_us) / 1000);
-  const int64_t remaining = std::max<int64_t>(static_cast<int64_t>(user_ms) - elapsed, kTimeoutMin.ms());
+  if (user_ms == 0 || c.probes_since == 0) return when;
+  const int64_t elapsed = c.jiffies() - c.probes_since;
+  const int64_t limit = c.whole_jiffies(uint64_t{user_ms} * 1000);
+  const int64_t remaining = std::max(limit - elapsed, kTimeoutMin.ms());
   return std::min(when, Duration::from_ms(remaining));
 }
 
@@ -160,7 +161,7 @@ void send_probe0(Conn& c) {
   if (c.packets_out != 0 || !c.has_unsent()) {
     c.probes_out = 0;
     c.backoff = 0;
-    c.probes_since_us = 0;
+    c.probes_since = 0;
     return;
   }
   if (c.probes_out < 255) ++c.probes_out;

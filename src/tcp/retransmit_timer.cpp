@@ -177,13 +177,13 @@ void on_retransmit_timer(Conn& c) {
 void on_persist_timer(Conn& c) {
   if (c.packets_out != 0 || !c.has_unsent()) {
     c.probes_out = 0;
-    c.probes_since_us = 0;
+    c.probes_since = 0;
     return;
   }
   const uint32_t user_ms = c.sk.options->user_timeout_ms;
-  if (c.probes_since_us == 0) {
-    c.probes_since_us = c.mstamp_us;
-  } else if (user_ms != 0 && (c.mstamp_us - c.probes_since_us) / 1000 >= user_ms) {
+  if (c.probes_since == 0) {
+    c.probes_since = c.jiffies();
+  } else if (user_ms != 0 && c.jiffies() - c.probes_since >= c.whole_jiffies(uint64_t{user_ms} * 1000)) {
     write_error(c);
     return;
   }

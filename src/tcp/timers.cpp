@@ -4,6 +4,7 @@
 #include "tcp/timers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "inet/sock_lock.h"
 #include "tcp/active.h"
@@ -135,6 +136,9 @@ void run_due(Conn& c, Time now) {
   if (take_due(d.pacing, now)) c.effects.send_data = true;
   if (c.effects.send_data && c.retrans_out < c.lost_out && c.ca_state >= CaState::kRecovery) transmit_lost(c);
   if (take_due(d.compressed_ack, now)) on_compressed_ack_timer(c);
+  // Of two that are due together the one that was armed last is first, as on Linux's wheel: a retransmission takes the
+  // ACK along.
+  if (d.is_loss_newer && take_due(d.loss, now)) on_loss_timer(c);
   if (take_due(d.delack, now)) on_delack_timer(c);
   if (take_due(d.loss, now)) on_loss_timer(c);
   if (c.sk.conn == &c && take_due(d.keepalive, now)) on_keepalive_timer(c);
@@ -193,12 +197,14 @@ Time in_jiffies(const Conn& c, Duration after) {
 }  // namespace
 
 void arm_loss_timer(Conn& c, LossTimer kind, Duration after) {
+  const Time before = c.deadlines.loss;
   c.deadlines.loss_kind = kind;
   c.deadlines.loss = in_jiffies(c, std::min(after, rto_max(c)));
   // A time that pacing holds back does not count (tcp_reset_xmit_timer with pace_delay).
   if (is_paced(c) && c.wstamp_ns > c.clock_cache_ns && kind != LossTimer::kReorder) {
     c.deadlines.loss = c.deadlines.loss + Duration::from_ns(static_cast<int64_t>(c.wstamp_ns - c.clock_cache_ns));
   }
+  if (c.deadlines.loss != before) c.deadlines.is_loss_newer = true;
   update_wheel(c, c.deadlines.loss);
 }
 
@@ -208,7 +214,8 @@ void disarm_loss_timer(Conn& c) {
 }
 
 void arm_delack(Conn& c, Duration after) {
-  c.deadlines.delack = in_jiffies(c, after);
+  const Time before = std::exchange(c.deadlines.delack, in_jiffies(c, after));
+  if (c.deadlines.delack != before) c.deadlines.is_loss_newer = false;
   update_wheel(c, c.deadlines.delack);
 }
 
