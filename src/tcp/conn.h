@@ -120,7 +120,7 @@ struct AckState {
   uint8_t quick = 0;      // scheduled number of quick ACKs
   uint8_t pingpong = 0;   // interactive session
   uint8_t retry = 0;      // attempts when memory is out
-  Duration ato{};         // predicted interval of the delayed ACK
+  Duration ato;           // predicted interval of the delayed ACK
   uint32_t lrcvtime = 0;  // jiffies of the last data received
   uint32_t last_seg_size = 0;
   uint32_t rcv_mss = 0;  // estimate of the peer's segment size

@@ -62,7 +62,7 @@ struct BareSegment {
   uint8_t tos = 0;
   uint8_t ttl = 0;
   uint32_t mark = 0;
-  ByteView payload{};
+  ByteView payload;
   const ip::Route* route = nullptr;  // just looked up; nullptr: look it up
 };
 Result<void> send_bare(Tcp& tcp, const BareSegment& b);
