@@ -202,6 +202,7 @@ void HttpConnection::start_value() {
     std::string Request::* value;
   };
   static constexpr Row kRows[] = {
+      {"host", &Request::host},
       {"range", &Request::range},
       {"if-range", &Request::if_range},
       {"if-none-match", &Request::if_none_match},
@@ -214,6 +215,7 @@ void HttpConnection::start_value() {
     if (strcasecmp(request_.field.c_str(), row.name) != 0) continue;
     request_.value = &(request_.*row.value);
     request_.value->clear();
+    if (row.value == &Request::host) ++request_.hosts;
   }
 }
 
@@ -221,6 +223,11 @@ int HttpConnection::on_headers(http_parser* p) {
   HttpConnection& c = of(p);
   c.keeps_alive_ = http_should_keep_alive(p) != 0;
   c.is_head_ = p->method == HTTP_HEAD;
+  const bool needs_host = p->http_major > 1 || p->http_minor > 0;
+  if (c.request_.hosts > 1 || (needs_host && c.request_.hosts == 0)) {  // RFC 9112 §3.2
+    c.early_status_ = 400;
+    return -1;
+  }
   if (p->method != HTTP_PUT) return 0;
   return c.start_upload() ? 0 : -1;
 }
@@ -275,13 +282,16 @@ void HttpConnection::respond() {
 }
 
 bool HttpConnection::is_not_modified(const SiteFile& f) const {
-  if (!request_.if_none_match.empty()) return request_.if_none_match == f.etag || request_.if_none_match == "*";
+  if (!request_.if_none_match.empty()) return names_etag(request_.if_none_match, f.etag);
   return !request_.if_modified_since.empty() && request_.if_modified_since == http_date(f.modified);
 }
 
 void HttpConnection::respond_file(const std::string& path) {
   SiteFile f = server_.site_.open(path);
-  if (f.status == 301) return respond_status(301, "Location: " + percent_encode_path(path) + "/\r\n");
+  if (f.status == 301) {
+    const size_t slashes = std::min(path.find_first_not_of('/'), path.size());  // "//x/" would be another host
+    return respond_status(301, "Location: /" + percent_encode_path(path.substr(slashes)) + "/\r\n");
+  }
   if (f.status != 200) return respond_status(f.status);
   if (f.is_directory) return respond_listing(f, path);
   const std::string validators =

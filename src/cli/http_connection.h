@@ -22,7 +22,8 @@ class HttpConnection final : public Watcher {
  private:
   enum class Phase : uint8_t { kReading, kUploading, kResponding, kDraining };
   struct Request {
-    std::string url, range, if_range, if_none_match, if_modified_since, expect;
+    std::string url, host, range, if_range, if_none_match, if_modified_since, expect;
+    uint32_t hosts = 0;            // how often it was named
     std::string field;             // name of the header that is arriving
     std::string* value = nullptr;  // where its value goes; nullptr: nowhere
     bool is_in_value = false;

@@ -127,6 +127,23 @@ std::string_view content_type(std::string_view path) {
   return "application/octet-stream";
 }
 
+bool names_etag(std::string_view list, std::string_view etag) {
+  const auto skip = [&list](std::string_view characters) {
+    list.remove_prefix(std::min(list.find_first_not_of(characters), list.size()));
+  };
+  skip(" \t");
+  if (list.starts_with('*')) return true;
+  while (!list.empty()) {
+    skip(" \t,");
+    if (list.starts_with("W/")) list.remove_prefix(2);
+    const size_t end = list.starts_with('"') ? list.find('"', 1) : std::string_view::npos;
+    if (end == std::string_view::npos) return false;  // the rest is no list of tags
+    if (list.substr(0, end + 1) == etag) return true;
+    list.remove_prefix(end + 1);
+  }
+  return false;
+}
+
 ByteRange parse_range(std::string_view header, uint64_t size) {
   if (!header.starts_with("bytes=")) return {};
   header.remove_prefix(6);

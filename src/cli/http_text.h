@@ -15,6 +15,9 @@ std::string percent_encode_path(std::string_view name);            // for a link
 std::string html_escape(std::string_view text);
 std::string_view content_type(std::string_view path);
 
+// RFC 9110 §13.1.2: whether If-None-Match's list, or "*", names this strong tag. W/ in front makes no difference.
+bool names_etag(std::string_view list, std::string_view etag);
+
 // RFC 9110 §14.2 for one range of a file of `size` bytes. More than one range, or none that is understood, is no range:
 // the whole file is the answer.
 struct ByteRange {

@@ -56,7 +56,18 @@ def test_ranges(t):
     etag = _get(t, "/digits")[1]["etag"]
     t.equal(_get(t, "/digits", "Range: bytes=0-0", f"If-Range: {etag}")[0], 206, "If-Range")
     t.equal(_get(t, "/digits", "Range: bytes=0-0", 'If-Range: "other"')[0], 200, "If-Range of another")
-    t.equal(_get(t, "/digits", f"If-None-Match: {etag}")[0], 304, "If-None-Match")
+    for asked, status in ((etag, 304), ("*", 304), (f'"a", W/"b" , W/{etag}', 304), (f'"a,{etag[1:]}', 200),
+                          ('"other", W/"x"', 200), (etag.strip('"'), 200), (f'junk {etag}', 200)):
+        t.equal(_get(t, "/digits", f"If-None-Match: {asked}")[0], status, f"If-None-Match: {asked}")
+    server.stop()
+
+
+def test_the_host_is_named_once(t):
+    server = t.leat_serve(_site(t))
+    for head, status in (("GET /digits HTTP/1.1\r\n", 400), ("GET /digits HTTP/1.1\r\nHost: x\r\nHost: x\r\n", 400),
+                         ("GET /digits HTTP/1.1\r\nHost:\r\n", 200), ("GET http://x/digits HTTP/1.1\r\n", 400),
+                         ("GET /digits HTTP/1.0\r\n", 200)):
+        t.equal(_say(t, head + "Connection: close\r\n\r\n").split()[1], str(status), head)
     server.stop()
 
 
@@ -66,6 +77,8 @@ def test_methods_folders_and_things_that_are_not_there(t):
     t.equal((status, headers["content-length"], body), (200, "10", ""), "HEAD")
     t.equal(_get(t, "/none")[2], "", "an empty file")
     t.equal(_get(t, "/folder")[0:2][1].get("location"), "/folder/", "a folder without its slash")
+    for path in ("//folder", "///folder"):  # "//folder/" would be a host
+        t.equal(_get(t, path)[1].get("location"), "/folder/", f"where {path} is")
     page = _get(t, "/folder/")[2]
     t.check('href="./a%20b%3C%26%3E.txt"' in page and "a b&lt;&amp;&gt;.txt" in page, page)
     t.equal(_get(t, "/folder/a%20b%3c%26%3e.txt")[2], "odd name", "a name with odd characters")
