@@ -1,3 +1,4 @@
+// The options as CLI11 has them; what one alone cannot say is checked where the host is made (host.cpp).
 #include "cli/common_options.h"
 
 namespace leat::cli {

@@ -1,7 +1,10 @@
 // leat drill: scripts of the packetdrill language against leat in virtual time, or against the host's kernel.
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "cli/commands.h"
 #include "cli/failure.h"
@@ -20,6 +23,7 @@ std::vector<std::string> find_scripts(const std::vector<std::string>& given) {
   std::vector<std::string> out;
   for (const std::string& path : given) {
     if (!fs::is_directory(path)) {
+      if (!std::ifstream(path)) throw usage("cannot read '" + path + "': " + std::string(strerror(errno)));
       out.push_back(path);
       continue;
     }

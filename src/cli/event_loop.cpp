@@ -1,3 +1,5 @@
+// One epoll of the host for everything: the Stack's own poller is asked after each turn, without waiting. Watchers that
+// retire are destroyed between two turns, so that a callback may retire itself or another.
 #include "cli/event_loop.h"
 
 #include <sys/epoll.h>

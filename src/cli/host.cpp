@@ -1,3 +1,5 @@
+// From options to a Stack that runs: device, decorators of its link (impair, pcap), addresses, routes, sysctls, control
+// socket. Whatever fails is told in one line that names the option.
 #include "cli/host.h"
 
 #include <net/if.h>

@@ -1,3 +1,5 @@
+// Requests are parsed as their bytes come (http_parser) and answered one by one: the parser is paused behind each, and
+// what is behind it waits. Answers leave as the socket takes them; a file is read as it leaves. RFC 9110, RFC 9112.
 #include "cli/http_connection.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Accepts, and closes who has made no progress for a while: connections stand in a list by the time of their last.
 #include "cli/http_server.h"
 
 #include <sys/epoll.h>

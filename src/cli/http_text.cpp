@@ -1,3 +1,4 @@
+// Each of them takes any bytes, and what it does not understand is as if it were not there.
 #include "cli/http_text.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Opened in bursts, so that look-ups and segments have company; then turned by hand until the last has fallen asleep.
 #include "cli/million_pair.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// What is counted (sockets, slabs) is asked of the Stack; what is judged from outside (VmRSS) of /proc/self.
 #include "cli/million_report.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// A file is written under another name and renamed when it is whole; a pipe that is full is waited for by the loop.
 #include "cli/output.h"
 
 #include <fcntl.h>

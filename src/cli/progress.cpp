@@ -1,3 +1,4 @@
+// Drawn a few times a second, over itself, and only where standard error is a terminal.
 #include "cli/progress.h"
 
 #include <fmt/format.h>

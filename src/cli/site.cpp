@@ -1,3 +1,5 @@
+// Files, listings and uploads beneath one descriptor (openat2). An upload is a temporary file beside its place until it
+// is whole.
 #include "cli/site.h"
 
 #include <dirent.h>

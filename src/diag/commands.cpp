@@ -1,3 +1,5 @@
+// Each tool takes its words and gives its text and exit status; long tables come in pieces, so that a million rows are
+// never held at once.
 #include "diag/commands.h"
 
 #include <fmt/format.h>

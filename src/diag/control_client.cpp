@@ -1,3 +1,4 @@
+// One request, one answer in pieces, each a line of JSON; without --control the only leat that runs is asked.
 #include "diag/control_client.h"
 
 #include <glob.h>

@@ -1,3 +1,5 @@
+// A few clients at a time, each with a bounded line and a time to be served in; who is slow or silent is let go. Long
+// answers are made a piece at a time, when the last one has been taken.
 #include "diag/control_server.h"
 
 #include <sys/epoll.h>

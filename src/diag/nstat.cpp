@@ -1,3 +1,4 @@
+// What was shown last is the caller's to keep (NstatHistory); nstat has a file for it.
 #include "diag/nstat.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Written from rows (snapshot.h) and totals. Files of sockets can be read a piece at a time (walk_proc).
 #include "diag/proc_net.h"
 
 #include <fmt/format.h>
@@ -181,14 +182,15 @@ std::string proc_net_sockstat(Stack& stack) {
   const SocketTotals t = totals(stack);
   return fmt::format(
       "sockets: used {}\nTCP: inuse {} orphan {} tw {} alloc {} mem {}\nUDP: inuse {} mem {}\nUDPLITE: inuse 0\n"
-      "RAW: inuse 0\nFRAG: inuse 0 memory 0\n",
-      t.used, t.tcp_inuse4, t.orphans, t.time_waits, t.allocated, t.tcp_pages, t.udp_inuse4, t.udp_pages);
+      "RAW: inuse 0\nFRAG: inuse {} memory {}\n",
+      t.used, t.tcp_inuse4, t.orphans, t.time_waits, t.allocated, t.tcp_pages, t.udp_inuse4, t.udp_pages, t.frag4,
+      t.frag4_memory);
 }
 
 std::string proc_net_sockstat6(Stack& stack) {
   const SocketTotals t = totals(stack);
-  return fmt::format("TCP6: inuse {}\nUDP6: inuse {}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n",
-                     t.tcp_inuse6, t.udp_inuse6);
+  return fmt::format("TCP6: inuse {}\nUDP6: inuse {}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse {} memory {}\n",
+                     t.tcp_inuse6, t.udp_inuse6, t.frag6, t.frag6_memory);
 }
 
 std::string proc_net_tcp(Stack& stack) {

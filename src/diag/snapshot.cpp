@@ -1,3 +1,4 @@
+// Tables are walked with references, without stopping anybody; who sleeps is looked at without being woken.
 #include "diag/snapshot.h"
 
 #include <algorithm>
@@ -124,7 +125,11 @@ void Collector::add_state(const TcpSock& s, const tcp::Conn& c) {
   row.is_quick_ack = c.ack.quick != 0;
   row.is_pingpong = c.ack.pingpong != 0;
   set_connection_timer(row, c);
-  if (c.cc_algorithm != nullptr) row.congestion = c.cc_algorithm->name;
+  if (c.cc_algorithm != nullptr) {
+    row.congestion = c.cc_algorithm->name;
+    const std::span<uint8_t> room(reinterpret_cast<uint8_t*>(row.cc_info.data()), sizeof row.cc_info);
+    if (c.cc_algorithm->get_info != nullptr) row.cc_info_bytes = c.cc_algorithm->get_info(c, room);
+  }
   row.has_info = true;
   row.info = tcp::get_info(c);
   rows_.push_back(std::move(row));
@@ -294,6 +299,10 @@ SocketTotals& SocketTotals::operator+=(const SocketTotals& o) {
   udp_inuse6 += o.udp_inuse6;
   tcp_pages += o.tcp_pages;
   udp_pages += o.udp_pages;
+  frag4 += o.frag4;
+  frag6 += o.frag6;
+  frag4_memory += o.frag4_memory;
+  frag6_memory += o.frag6_memory;
   return *this;
 }
 
@@ -320,6 +329,11 @@ SocketTotals totals(Stack& stack) {
   t.allocated = impl.tcp.counts.allocated;
   t.established = impl.ns.counter(Mib::TcpCurrEstab);
   t.tcp_pages = static_cast<uint64_t>(std::max<int64_t>(impl.tcp.counts.memory_pages, 0));
+  const auto frag4 = impl.ip.reassembly(Family::kIpv4), frag6 = impl.ip.reassembly(Family::kIpv6);
+  t.frag4 = frag4.queues;
+  t.frag6 = frag6.queues;
+  t.frag4_memory = frag4.memory;
+  t.frag6_memory = frag6.memory;
   return t;
 }
 

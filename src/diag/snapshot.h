@@ -40,6 +40,8 @@ struct SocketTotals {
   uint64_t orphans = 0, time_waits = 0, allocated = 0, established = 0;
   uint64_t udp_inuse4 = 0, udp_inuse6 = 0;
   uint64_t tcp_pages = 0, udp_pages = 0;
+  uint64_t frag4 = 0, frag6 = 0;  // datagrams that are being put together
+  uint64_t frag4_memory = 0, frag6_memory = 0;
   SocketTotals& operator+=(const SocketTotals& o);
 };
 SocketTotals totals(Stack& stack);

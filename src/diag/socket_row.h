@@ -1,6 +1,7 @@
 // A socket as tools see it: plain values, copied while the socket was locked. What inet_diag tells ss on Linux.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -43,6 +44,8 @@ struct SocketRow {
   bool has_info = false;
   bool is_quick_ack = false, is_pingpong = false;
   tcp::TcpInfo info{};
+  std::array<uint32_t, 5> cc_info{};  // TCP_CC_INFO: what the congestion control tells of itself
+  size_t cc_info_bytes = 0;
 
   // What a v6 socket shows of v4 addresses: ::ffff:a.b.c.d.
   IpAddress shown_local() const { return family == Family::kIpv6 ? local.to_v4_mapped() : local; }

@@ -214,7 +214,7 @@ std::string format_summary(const SocketTotals& t) {
   line("UDP", udp, t.udp_inuse4, t.udp_inuse6);
   line("TCP", tcp, t.tcp_inuse4, t.tcp_inuse6);
   line("INET", udp + tcp, t.udp_inuse4 + t.tcp_inuse4, t.udp_inuse6 + t.tcp_inuse6);
-  line("FRAG", 0, 0, 0);
+  line("FRAG", t.frag4 + t.frag6, t.frag4, t.frag6);
   return out + "\n";
 }
 

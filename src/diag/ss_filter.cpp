@@ -1,3 +1,4 @@
+// A recursive descent into a small tree, with a bound on its depth, which is asked about each row.
 #include "diag/ss_filter.h"
 
 #include <netdb.h>

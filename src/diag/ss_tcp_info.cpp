@@ -1,6 +1,8 @@
 // The fields of `ss -i`, in iproute2's order; a field that says nothing is left out as ss leaves it out.
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "diag/ss.h"
 
 namespace leat::diag {
@@ -82,8 +84,44 @@ void sizes(Fields& f, const tcp::TcpInfo& i) {
   f.number("data_segs_in", i.data_segs_in);
 }
 
-void rates(Fields& f, const tcp::TcpInfo& i) {
-  if (i.rtt != 0) f.rate("send", 8e6 * i.snd_mss * i.snd_cwnd / i.rtt);
+// struct tcp_dctcp_info
+void dctcp(Fields& f, const SocketRow& row) {
+  uint16_t flags[2];  // enabled, ce_state
+  std::memcpy(flags, row.cc_info.data(), sizeof flags);
+  if (flags[0] == 0) return f.text(" dctcp:fallback_mode");
+  const auto& i = row.cc_info;
+  f.text(" dctcp:(ce_state:{},alpha:{},ab_ecn:{},ab_tot:{})", flags[1], i[1], i[2], i[3]);
+}
+
+// struct tcp_bbr_info
+void bbr(Fields& f, const SocketRow& row) {
+  const auto& i = row.cc_info;
+  const auto bandwidth = static_cast<double>(uint64_t{i[1]} << 32 | i[0]);
+  f.text(" bbr:(bw:{}bps,mrtt:{:g}", rate_text(8.0 * bandwidth, f.is_human()), i[2] / 1000.0);
+  if (i[3] != 0) f.text(",pacing_gain:{:g}", i[3] / 256.0);
+  if (i[4] != 0) f.text(",cwnd_gain:{:g}", i[4] / 256.0);
+  f.text(")");
+}
+
+bool is_vegas(const SocketRow& row) {
+  return row.congestion == "vegas" || row.congestion == "westwood";
+}
+
+void congestion(Fields& f, const SocketRow& row) {
+  if (row.cc_info_bytes == 0) return;
+  if (row.congestion.starts_with("dctcp")) dctcp(f, row);
+  if (row.congestion == "bbr") bbr(f, row);
+}
+
+// struct tcpvegas_info, whose RTT is taken instead of the smoothed one.
+double rtt_of_rate(const SocketRow& row) {
+  constexpr uint32_t kNone = 0x7fffffff;
+  const bool has_own = row.cc_info_bytes != 0 && is_vegas(row) && row.cc_info[0] != 0;
+  return has_own && row.cc_info[2] != 0 && row.cc_info[2] != kNone ? row.cc_info[2] : row.info.rtt;
+}
+
+void rates(Fields& f, const tcp::TcpInfo& i, double rtt_us) {
+  if (rtt_us > 0) f.rate("send", 8e6 * i.snd_mss * i.snd_cwnd / rtt_us);
   f.number("lastsnd", i.last_data_sent);
   f.number("lastrcv", i.last_data_recv);
   f.number("lastack", i.last_ack_recv);
@@ -127,7 +165,8 @@ std::string format_tcp_info(const SocketRow& row, bool shows_options, bool is_hu
   Fields f(is_human);
   head(f, row, shows_options);
   sizes(f, row.info);
-  rates(f, row.info);
+  congestion(f, row);
+  rates(f, row.info, rtt_of_rate(row));
   tail(f, row.info, row.state == inet::State::kListen);
   return f.take();
 }

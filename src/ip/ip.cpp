@@ -126,6 +126,11 @@ void Ip::flush() {
   }
 }
 
+Ip::ReassemblyUse Ip::reassembly(Family family) const {
+  const Reassembly& r = family == Family::kIpv4 ? impl_->reassembly4 : impl_->reassembly6;
+  return {r.queues(), r.memory()};
+}
+
 Time Ip::next_deadline() const {
   const Impl& m = *impl_;
   if (m.backlog_count.load(std::memory_order_acquire) != 0) return ns_.now();

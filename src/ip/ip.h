@@ -146,6 +146,11 @@ class Ip {
   Result<void> set_neighbour(uint16_t ifindex, const IpAddress& address, const wire::MacAddress& mac);  // permanent
   Result<void> remove_neighbour(uint16_t ifindex, const IpAddress& address);                            // ENOENT
   std::vector<NeighbourInfo> neighbours() const;
+  struct ReassemblyUse {
+    size_t queues = 0;  // datagrams of which some pieces have come
+    uint64_t memory = 0;
+  };
+  ReassemblyUse reassembly(Family family) const;
 
   // --- the turn -------------------------------------------------------------------------------------------------
   size_t receive(uint16_t ifindex, size_t budget);  // packets taken from the link, at most budget

@@ -2,8 +2,8 @@
 // and goes back to the pool that it came from, whoever frees it. For tests, simulations and two Stacks in one program.
 //
 // Two Stacks may run on two threads. An end that is destroyed frees what is under way in both directions, and what
-// its peer sends from then on is dropped; packets that the peer has already received hold on to this side's pool,
-// so destroy both Stacks' sockets before either Stack's pool.
+// its peer sends from then on is dropped; packets that the peer has already received keep their pool alive
+// (PacketPool::Owner).
 #pragma once
 
 #include <memory>

@@ -9,6 +9,8 @@
 #include <new>
 #include <type_traits>
 
+#include "base/rcu.h"
+
 namespace leat {
 namespace {
 
@@ -304,7 +306,38 @@ void PacketPool::unref(Buffer* b) {
   if (count_down(b->refs, 1u, std::memory_order_acq_rel) == 1) b->pool->free_buffer(b);
 }
 
+// ---- the end of a pool ----
+
+bool PacketPool::is_empty() const {
+  bool is = packets_.in_use() == 0 && small_packets_.in_use() == 0 && large_bytes_.load(std::memory_order_relaxed) == 0;
+  for (const SlabBase* slab : classes_)
+    is = is && slab->in_use() == 0;
+  return is;
+}
+
+void PacketPool::retire() {
+  is_retired_.store(true, std::memory_order_release);
+  rcu_synchronize();
+  free_late([this] { is_abandoned_ = true; });
+}
+
+template <class F>
+void PacketPool::free_late(F&& free) {
+  bool is_last = false;
+  {
+    Guard guard(late_lock_);
+    free();
+    is_last = is_abandoned_ && is_empty();
+  }
+  if (is_last) delete this;  // who frees has something of ours until then: nobody else is here
+}
+
 void PacketPool::free_buffer(Buffer* b) {
+  if (is_retired()) return free_late([this, b] { give_back(b); });
+  give_back(b);
+}
+
+void PacketPool::give_back(Buffer* b) {
   if (b->capacity == kInside) return small_packets_.free_raw(reinterpret_cast<Packet*>(b) - 1);
   const auto size = static_cast<uint32_t>(b->capacity + sizeof(Buffer));
   for (size_t i = 0; i < kClassCount; ++i) {
@@ -410,7 +443,11 @@ void PacketPool::release(Packet* p) {
       unref(p->frags[i].buffer);
     if (!p->has_buffer_inside) {
       unref(p->buffer);
-      pool->packets_.destroy(p);
+      if (pool->is_retired()) {
+        pool->free_late([pool, p] { pool->packets_.destroy(p); });
+      } else {
+        pool->packets_.destroy(p);
+      }
     } else {
       if (p->buffer != inside(p)) unref(p->buffer);
       unref(inside(p));  // and with the last reference the packet's memory

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "base/slab.h"
+#include "base/spinlock.h"
 #include "base/time.h"
 #include "base/tree.h"
 
@@ -203,10 +204,16 @@ struct Charges {
   uint32_t header = 320;       // MAX_TCP_HEADER
 };
 
+// Two Stacks in one memory hold each other's packets. A pool that is retired therefore lives until the last of its
+// packets and buffers has come back, on whatever thread that is; one that is destroyed has none any more.
 class PacketPool {
  public:
   PacketPool();
   ~PacketPool();
+  struct Retire {
+    void operator()(PacketPool* pool) const { pool->retire(); }
+  };
+  using Owner = std::unique_ptr<PacketPool, Retire>;
   // A packet with `headroom` and room for `linear` bytes behind it; nullptr when memory is out.
   PacketPtr make(uint32_t linear, uint32_t headroom = kHeadroom);
   PacketPtr make_copy(ByteView bytes, uint32_t headroom = kHeadroom);  // bytes as its linear part
@@ -236,6 +243,12 @@ class PacketPool {
   Packet* make_small();
   Packet* make_apart(uint32_t capacity);
   void free_buffer(Buffer* b);
+  void give_back(Buffer* b);
+  void retire();
+  template <class F>
+  void free_late(F&& free);
+  bool is_retired() const { return is_retired_.load(std::memory_order_acquire); }
+  bool is_empty() const;
   uint32_t truesize_of(uint32_t linear) const;
 
   static constexpr uint32_t kMaxBuffer = 1u << 24;  // no length that this room is asked for may wrap a sum
@@ -249,6 +262,9 @@ class PacketPool {
   std::atomic<size_t> limit_ = SIZE_MAX;
   SlabBase* classes_[kClassCount];
   std::atomic<size_t> large_bytes_ = 0;
+  std::atomic<bool> is_retired_ = false;
+  bool is_abandoned_ = false;  // nobody is in a free any more that began before the retirement
+  SpinLock late_lock_;         // of what comes back after it
 };
 
 template <class F>

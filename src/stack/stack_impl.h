@@ -24,7 +24,8 @@ struct Stack::Impl {
 
   // In the order in which each needs the one before.
   Netns ns;
-  PacketPool pool;
+  PacketPool::Owner pool_owner{new PacketPool};
+  PacketPool& pool{*pool_owner};
   ip::Ip ip;
   tcp::Tcp tcp;
   udp::Udp udp;

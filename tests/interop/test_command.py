@@ -39,6 +39,7 @@ def test_wrong_arguments_are_named(t):
             ("--impair: ", "serve", *DEVICE, "--impair", "loss=200%", "."),
             ("is not a URL", "fetch", *DEVICE, "ftp:/x"), ("only http:// is spoken here", "fetch", *DEVICE, "https://x/"),
             ("--sha256 wants 64", "fetch", *DEVICE, "--sha256", "12", "http://10.9.0.1/"),
+            ("cannot read '/nope.pkt': No such file", "drill", "/nope.pkt"),
             ("which port?", "nc", *DEVICE, "10.9.0.1"), ("'x' is not a port", "nc", *DEVICE, "10.9.0.1", "x")):
         _complains(t, 2, text, *words)
 

@@ -1,8 +1,10 @@
 """The control socket: ss, nstat, sysctl and proc of a leat that runs; garbage does no harm."""
 import os
 import random
+import re
 import socket
 import stat
+import struct
 import subprocess
 
 TIMEOUT = 90
@@ -96,6 +98,39 @@ def test_proc_files_have_the_kernels_form(t):
             t.equal(rows[0], file.readline().rstrip("\n"), "the head of tcp6")
         connection = next(row for row in rows[1:] if row.split()[3] == "01").split()
         t.equal(connection[1], "0000000000000000FFFF00000200090A:0050", "local address")
+    server.stop()
+
+
+def _fragment(t, family):
+    """The first piece of a UDP datagram whose others never come."""
+    if family == 4:
+        s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + 64, 77, 0x2000, 64, 17, 0,
+                           socket.inet_aton(t.kernel4), socket.inet_aton(t.leat4))
+        s.sendto(head + bytes(64), (t.leat4, 0))
+    else:
+        s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 44)  # the fragment header is ours
+        s.sendto(struct.pack("!BBHI", 17, 0, 1, 77) + bytes(64), (t.leat6, 0))
+    s.close()
+
+
+def test_pieces_of_datagrams_are_shown(t):
+    server = _server(t)
+    _fragment(t, 4)
+    _fragment(t, 6)
+    t.wait_until(lambda: t.leat_sockstat()["FRAG"]["inuse"] == 1, what="a piece over IPv4")
+    t.check(t.leat_sockstat()["FRAG"]["memory"] >= 64, "its memory")
+    t.wait_until(lambda: "FRAG6: inuse 1 memory " in t.leat_ask("proc", "net/sockstat6"), what="a piece over IPv6")
+    t.check("\nFRAG\t  2         1         1\n" in t.leat_ask("ss", "-s"), "ss -s")
+    server.stop()
+
+
+def test_ss_shows_what_congestion_controls_tell(t):
+    t.make_file("www/file", 5_000_000)
+    server = t.leat_serve(t.dir / "www", "--sysctl", "net.ipv4.tcp_congestion_control=bbr", control="control")
+    with _slow_download(t, t.leat4):
+        info = t.leat_ask("ss", "-tinH")
+        t.check(re.search(r" bbr .* bbr:\(bw:\d+bps,mrtt:[\d.]+,pacing_gain:[\d.]+,cwnd_gain:[\d.]+\) send ", info), info)
     server.stop()
 
 

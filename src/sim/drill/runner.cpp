@@ -24,6 +24,13 @@ std::string at_place(const std::string& path, const ScriptError& e) {
   return path + ":" + std::to_string(e.place.line) + ":" + std::to_string(e.place.column) + ": " + e.what();
 }
 
+// The device of leat's host makes super-segments of that MSS; the kernel's TUN has packets as they come.
+void refuse_mss(const Script& script) {
+  for (const ScriptOption& o : script.options) {
+    if (o.name == "mss") throw ScriptError(o.place, "--mss is for leat's own device, not for the kernel's");
+  }
+}
+
 }  // namespace
 
 Outcome run_text(const std::string& path, std::string_view text, const RunOptions& options) {
@@ -41,6 +48,7 @@ Outcome run_text(const std::string& path, std::string_view text, const RunOption
       out.report = settings.why_not();
       return out;
     }
+    if (options.is_real_time) refuse_mss(script);
     std::string why;
     const std::unique_ptr<Target> target = options.make_target(settings.network(), why);
     if (target == nullptr) {

@@ -119,6 +119,8 @@ const std::map<std::string, int64_t>& table() {
                                                         N(IP_RECVTTL),
                                                         N(IP_PKTINFO),
                                                         N(IP_FREEBIND),
+                                                        N(IP_BIND_ADDRESS_NO_PORT),
+                                                        {"IP_LOCAL_PORT_RANGE", 51},
                                                         N(IP_TRANSPARENT),
                                                         N(IP_MINTTL),
                                                         N(IPV6_MTU_DISCOVER),

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -27,12 +28,12 @@ class Instance {
     auto link = std::make_unique<ScriptLink>(setup.mtu, static_cast<uint16_t>(setup.rx_gso_size));
     link_ = link.get();
     const int ifindex = stack_->add_link("tun0", std::move(link)).value();
-    (void)stack_->add_address(ifindex, setup.local);
+    if (!stack_->add_address(ifindex, setup.local)) fail("the address " + setup.local);
     RouteOptions o;
     o.ifindex = ifindex;
-    (void)stack_->add_route(setup.remote, "", o);
-    (void)stack_->add_route("0.0.0.0/0", "", o);
-    (void)stack_->add_route("::/0", "", o);
+    for (const std::string& to : {setup.remote, std::string("0.0.0.0/0"), std::string("::/0")}) {
+      if (!stack_->add_route(to, "", o)) fail("a route to " + to);
+    }
     settings_ = std::make_unique<Settings>(*stack_, setup, ifindex);
     stack_->poll(time_.now());
     stack_->set_runner(&time_);
@@ -94,6 +95,10 @@ class Instance {
   int64_t clock_us() { return time_.read_clock_us(); }
 
  private:
+  [[noreturn]] static void fail(const std::string& what) {  // its caller is C and has no way to be told
+    std::fprintf(stderr, "leat: cannot have %s\n", what.c_str());
+    std::exit(1);
+  }
   void poll(Time t) {
     while (stack_->poll(t)) {
     }

@@ -3,7 +3,9 @@
 
 #include <sys/stat.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -16,6 +18,11 @@ namespace {
 std::string from_environment(const char* name) {
   const char* v = std::getenv(name);
   return v == nullptr ? std::string() : std::string(v);
+}
+
+// A script may set what only some kernels have, and goes on, as after a sysctl that fails; but it is told.
+void complain(const std::string& line, const std::string& why) {
+  std::fprintf(stderr, "leat: %s: %s\n", line.c_str(), why.c_str());
 }
 
 }  // namespace
@@ -58,15 +65,15 @@ void Settings::apply_new() {
 
 void Settings::apply(const std::string& line) {
   if (line.empty()) return;
-  if (line[0] == '!') {  // a command that is not known: the script's business, as a sysctl is
+  if (line[0] == '!') {
     std::string why;
-    (void)drill::configure_interface(stack_, ifindex_, line.substr(1), why);
+    if (!drill::configure_interface(stack_, ifindex_, line.substr(1), why)) complain(line.substr(1), why);
     return;
   }
   const auto eq = line.find('=');
-  if (eq == std::string::npos) return;
-  // Unknown names and values are the script's business: it may set what only some kernels have.
-  (void)stack_.set_sysctl(line.substr(0, eq), line.substr(eq + 1));
+  if (eq == std::string::npos) return complain(line, "this is no setting");
+  const auto ok = stack_.set_sysctl(line.substr(0, eq), line.substr(eq + 1));
+  if (!ok) complain(line, std::strerror(static_cast<int>(ok.error())));
 }
 
 void Settings::write_counters() {

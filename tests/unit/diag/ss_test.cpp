@@ -234,6 +234,33 @@ TEST(Ss, InfoShowsTroubleWhereThereIsSome) {
   EXPECT_NE(text.find(" notsent:77 minrtt:0.018 rcv_ooopack:6 snd_wnd:65536 rcv_wnd:4096"), std::string::npos) << text;
 }
 
+std::string informed_by(const char* congestion, std::array<uint32_t, 5> info) {
+  SocketRow r = informed();
+  r.congestion = congestion;
+  r.cc_info = info;
+  r.cc_info_bytes = 16;
+  const std::string text = format_tcp_info(r, false, true);
+  const size_t from = text.find(" data_segs_in:1") + 15;
+  return text.substr(from, text.find(" lastsnd") - from);
+}
+
+TEST(Ss, CongestionControlsTellOfThemselvesBetweenSizesAndRates) {
+  EXPECT_EQ(informed_by("bbr", {1'250'000, 1, 25'300, 739, 512}),
+            " bbr:(bw:34.4Gbps,mrtt:25.3,pacing_gain:2.88672,cwnd_gain:2) send 145.6Gbps");
+  EXPECT_EQ(informed_by("bbr", {1000, 0, 100, 0, 0}), " bbr:(bw:8.0Kbps,mrtt:0.1) send 145.6Gbps");
+  EXPECT_EQ(informed_by("dctcp", {1 | 1 << 16, 512, 1448, 28960}),
+            " dctcp:(ce_state:1,alpha:512,ab_ecn:1448,ab_tot:28960) send 145.6Gbps");
+  EXPECT_EQ(informed_by("dctcp-reno", {}), " dctcp:fallback_mode send 145.6Gbps");
+  EXPECT_EQ(informed_by("cubic", {}), " send 145.6Gbps");
+}
+
+TEST(Ss, VegasAndWestwoodMeasureTheRttOfTheSendingRate) {
+  EXPECT_EQ(informed_by("vegas", {1, 5, 36, 18}), " send 72.8Gbps");
+  EXPECT_EQ(informed_by("westwood", {1, 0, 36, 18}), " send 72.8Gbps");
+  EXPECT_EQ(informed_by("vegas", {0, 5, 36, 18}), " send 145.6Gbps");
+  EXPECT_EQ(informed_by("vegas", {1, 5, 0x7fffffff, 18}), " send 145.6Gbps");
+}
+
 TEST(Ss, SummaryCountsAsSsDoes) {
   SocketTotals t;
   t.used = 10;
@@ -244,6 +271,8 @@ TEST(Ss, SummaryCountsAsSsDoes) {
   t.established = 5;
   t.udp_inuse4 = 1;
   t.udp_inuse6 = 1;
+  t.frag4 = 2;
+  t.frag6 = 1;
   EXPECT_EQ(format_summary(t),
             "Total: 10\n"
             "TCP:   11 (estab 5, closed 4, orphaned 0, timewait 2)\n"
@@ -253,7 +282,7 @@ TEST(Ss, SummaryCountsAsSsDoes) {
             "UDP\t  2         1         1\n"
             "TCP\t  7         4         3\n"
             "INET\t  9         5         4\n"
-            "FRAG\t  0         0         0\n"
+            "FRAG\t  3         2         1\n"
             "\n");
 }
 

@@ -71,6 +71,26 @@ TEST_F(StackTest, TcpConnectsSendsAndCloses) {
   EXPECT_EQ(b->impl().tcp.time_waits.in_use() + b->impl().tcp.time_waits6.in_use(), 0u);
 }
 
+// What one Stack of a pair has received lies in the other one's packets.
+TEST_F(StackTest, WhatAStackSentIsReadAfterItsEnd) {
+  Socket listener = Socket::listen(*b, "10.0.0.2", 80, 16, SOCK_NONBLOCK).value();
+  Socket client = Socket::connect(*a, "10.0.0.2", 80, SOCK_NONBLOCK).value();
+  Socket datagrams = Socket::bind_udp(*b, "10.0.0.2", 7000, SOCK_NONBLOCK).value();
+  settle();
+  Socket server = listener.accept(SOCK_NONBLOCK).value();
+  const std::string text(20000, 'x');
+  EXPECT_EQ(client.write(bytes(text)), text.size());
+  {
+    Socket sender = Socket::bind_udp(*a, "0.0.0.0", 0, SOCK_NONBLOCK).value();
+    EXPECT_TRUE(sender.send_to(bytes("hello"), Endpoint::parse("10.0.0.2", 7000).value()));
+  }
+  settle();
+  EXPECT_TRUE(client.close());
+  a.reset();
+  EXPECT_EQ(read_some(server), text);
+  EXPECT_EQ(read_some(datagrams), "hello");
+}
+
 TEST_F(StackTest, AMegabyteArrivesWholeAndInOrder) {
   Socket listener = Socket::listen(*b, "10.0.0.2", 80, 16, SOCK_NONBLOCK).value();
   Socket client = Socket::connect(*a, "10.0.0.2", 80, SOCK_NONBLOCK).value();
