@@ -2,7 +2,7 @@
 #pragma once
 
 namespace leat {
-[[noreturn]] void check_failed(const char* what, const char* file, int line);
+[[noreturn, gnu::cold]] void check_failed(const char* what, const char* file, int line);
 }
 
 #define LEAT_CHECK(cond)                               \

@@ -12,21 +12,27 @@ namespace leat {
 class SpinLock {
  public:
   void lock() {
-    if (is_lone()) return locked_.store(1, std::memory_order_relaxed);
-    while (locked_.exchange(1, std::memory_order_acquire) != 0) {
-      while (locked_.load(std::memory_order_relaxed) != 0)
-        __builtin_ia32_pause();
-    }
+    if (!is_lone()) [[unlikely]]
+      return lock_among_threads();
+    locked_.store(1, std::memory_order_relaxed);
   }
   bool try_lock() {
     if (locked_.load(std::memory_order_relaxed) != 0) return false;
-    if (!is_lone()) return locked_.exchange(1, std::memory_order_acquire) == 0;
+    if (!is_lone()) [[unlikely]]
+      return locked_.exchange(1, std::memory_order_acquire) == 0;
     locked_.store(1, std::memory_order_relaxed);
     return true;
   }
   void unlock() { locked_.store(0, std::memory_order_release); }
 
  private:
+  // Not inline: what a thread alone runs through stays short, and in the cache.
+  [[gnu::noinline]] void lock_among_threads() {
+    while (locked_.exchange(1, std::memory_order_acquire) != 0) {
+      while (locked_.load(std::memory_order_relaxed) != 0)
+        __builtin_ia32_pause();
+    }
+  }
   std::atomic<uint32_t> locked_{0};
 };
 

@@ -63,7 +63,7 @@ struct Ip::Impl {
   void on_ethernet(Netif& netif, PacketPtr packet);
   void on_ip(PacketPtr packet, Arrival a);
   bool deliver_to_transport(PacketPtr& packet, const PacketInfo& info);
-  void discard(PacketPtr packet, DropReason why);
+  [[gnu::cold]] void discard(PacketPtr packet, DropReason why);
 
   // --- ipv4_input.cpp
   void ipv4_input(PacketPtr packet, const Arrival& a);

@@ -102,7 +102,7 @@ class Netns {
   }
   uint64_t counter(Mib m) const { return counters_[static_cast<size_t>(m)].load(std::memory_order_relaxed); }
 
-  void drop(DropReason r);  // counts and traces
+  [[gnu::cold]] void drop(DropReason r);  // counts and traces
   uint64_t drops(DropReason r) const { return drops_[static_cast<size_t>(r)].load(std::memory_order_relaxed); }
 
   // Field by field, so that an event that is made for this call never lies anywhere else.

@@ -8,12 +8,12 @@
 namespace leat::tcp {
 
 // --- conn life (close.cpp) -------------------------------------------------------------------------------------------
-Conn* attach_conn(Tcp& tcp, TcpSock& s);  // allocates and initialises (tcp_init_sock); nullptr: no memory
-void set_state(Conn& c, State fresh);     // counters, hashes (CLOSE unhashes), trace
-void done(Conn& c);                       // tcp_done: CLOSE, timers off, the user is told
-void reset_by_peer(Conn& c);              // tcp_reset: error by state, tell the user, done
-void fail(Conn& c, int error);            // sk_err = error, EPOLLERR, done
-void process_fin(Conn& c);                // a FIN has become the next byte (tcp_fin)
+Conn* attach_conn(Tcp& tcp, TcpSock& s);      // allocates and initialises (tcp_init_sock); nullptr: no memory
+void set_state(Conn& c, State fresh);         // counters, hashes (CLOSE unhashes), trace
+void done(Conn& c);                           // tcp_done: CLOSE, timers off, the user is told
+void reset_by_peer(Conn& c);                  // tcp_reset: error by state, tell the user, done
+[[gnu::cold]] void fail(Conn& c, int error);  // sk_err = error, EPOLLERR, done
+void process_fin(Conn& c);                    // a FIN has become the next byte (tcp_fin)
 void enter_time_wait(Conn& c, State substate, Duration timeout);  // tcp_time_wait; the Conn is done afterwards
 bool too_many_orphans(Tcp& tcp, int shift);
 void purge_queues(Conn& c);       // write, retransmit, receive, out-of-order: all memory given back
@@ -44,7 +44,7 @@ TimeWaitAnswer on_time_wait_segment(Tcp& tcp, TimeWait& t, Segment& seg, Seq& is
 void send_time_wait_ack(Tcp& tcp, TimeWait& t, const Segment& seg);
 void put_request(Tcp& tcp, Request& r);  // drops a reference
 void put_time_wait(Tcp& tcp, TimeWait& t);
-void kill_time_wait(Tcp& tcp, TimeWait& t);             // unhash, cancel, give up its references
+void kill_time_wait(Tcp& tcp, TimeWait& t);                            // unhash, cancel, give up its references
 bool may_reuse_time_wait(Tcp& tcp, const TimeWait& t, bool is_bound);  // tcp_twsk_unique for connect()
 
 // --- active open -----------------------------------------------------------------------------------------------------

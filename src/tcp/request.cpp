@@ -166,7 +166,7 @@ void record_syn(const Tcp& tcp, const TcpSock& listener, Request& r, const Segme
   r.saved_syn = std::make_unique<std::vector<uint8_t>>(from, from + length);
 }
 
-void drop_syn(Tcp& tcp, DropReason why) {
+[[gnu::cold]] void drop_syn(Tcp& tcp, DropReason why) {
   tcp.count(Mib::TcpExtListenDrops);
   tcp.ns.drop(why);
 }

@@ -35,7 +35,7 @@ Duration keepalive_interval(const Conn& c);
 uint32_t keepalive_probes(const Conn& c);
 Duration fin_timeout(const Conn& c);
 // Fails the connection with ETIMEDOUT or its soft error (tcp_write_err).
-void write_error(Conn& c);
+[[gnu::cold]] void write_error(Conn& c);
 // Wheel timers of requests and time-waits come here (request.cpp, time_wait.cpp).
 void on_request_timer(Tcp& tcp, Request& r);
 void on_time_wait_timer(Tcp& tcp, TimeWait& t);
