@@ -7,7 +7,7 @@ import re
 import sys
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent / "tests/scripts"
-FOLDERS = ("ack", "congestion", "loss", "mtu", "timers")
+FOLDERS = ("ack", "close", "congestion", "loss", "mtu", "open", "timers")
 NAME = re.compile(r"\b([a-z]+/[a-z0-9-]+)\b")
 SWITCH = re.compile(r"`(tcp_\w+)`|\b((?:TCP|SO)_[A-Z_]+)\b")
 
