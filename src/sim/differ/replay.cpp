@@ -19,7 +19,8 @@
 namespace leat::differ {
 namespace {
 
-constexpr Duration kJiffy = Duration::from_ms(5);  // by which a timer in jiffies may be early, and a bit
+constexpr Duration kJiffy = Duration::from_ms(5);      // by which a timer in jiffies may be early, and a bit
+constexpr Duration kNextTimer = Duration::from_ms(3);  // less than a timer armed by another can be behind it
 constexpr int kTries = 60;
 constexpr int64_t kBeginUs = 1'000'000'000;
 
@@ -324,9 +325,10 @@ bool Replay::fire_for(const TraceEvent& e, Time at) {
   for (int i = 0; i < 100 && link_->sent.empty(); ++i) {
     note_deadline();
     if (deadline_ > at + slack) return false;
-    if (i == 0 && deadline_ + kJiffy < at) open_questions_.push_back(index_);  // it, or one that it has armed?
-    const bool is_silent = i == 0 && timing_.early.contains(index_);
-    turn(is_silent ? deadline_ : std::max(at, deadline_), true);
+    if (i == 0 && deadline_ + kNextTimer < at) open_questions_.push_back(index_);  // it, or one that it has armed?
+    // The kernel's wheel rounds up: a timer fires in the jiffy behind the one that it was armed for.
+    const Time fired = std::min(at, deadline_ + Duration::from_us(trace_.jiffy_us));
+    turn(timing_.early.contains(index_) ? std::max(fired, deadline_) : std::max(at, deadline_), true);
   }
   return !link_->sent.empty();
 }
