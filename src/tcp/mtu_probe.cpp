@@ -64,7 +64,7 @@ PacketPtr gather(Conn& c, uint32_t size) {
   return probe;
 }
 
-// What the probe has is taken off the queue behind it.
+// What the probe has is taken off the queue behind it. There is always more than that: a FIN is never among it.
 void take_over(Conn& c, TxSegment& probe, uint32_t mss) {
   for (uint32_t left = probe.length(); left != 0;) {
     Packet* p = c.write_queue.next(&probe.packet());
@@ -79,7 +79,6 @@ void take_over(Conn& c, TxSegment& probe, uint32_t mss) {
       return;
     }
     probe.flags |= t.flags;
-    probe.end_seq = t.end_seq;  // a FIN as well
     probe.eor = t.eor;
     uncharge_to_send(c, p->truesize);
     PacketList::erase(p);

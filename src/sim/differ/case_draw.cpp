@@ -50,6 +50,7 @@ class Drawing {
         oddities();
     }
     if (!dice_.one_in(3)) close();
+    draw_mtu_probing();
     finish();
     return c_;
   }
@@ -111,6 +112,20 @@ class Drawing {
       if (dice_.one_in(30))
         c_.sysctls.emplace_back(name, values[dice_.between(0, static_cast<uint32_t>(values.size()) - 1)]);
     }
+  }
+
+  // With dice of its own, so that the cases are else what they were before this could be drawn.
+  void draw_mtu_probing() {
+    Dice dice(c_.number, 78);
+    if (!dice.one_in(15)) return;
+    const auto pick = [&](const char* name, std::vector<const char*> values) {
+      c_.sysctls.emplace_back(name, values[dice.between(0, static_cast<uint32_t>(values.size()) - 1)]);
+    };
+    pick("net.ipv4.tcp_mtu_probing", {"1", "2", "2", "2"});
+    pick("net.ipv4.tcp_base_mss", {"300", "512", "700", "1024"});
+    pick("net.ipv4.tcp_retries1", {"0", "3"});
+    if (dice.one_in(3)) pick("net.ipv4.tcp_probe_threshold", {"1", "200"});
+    if (dice.one_in(3)) pick("net.ipv4.tcp_probe_interval", {"1"});
   }
 
   Op option(int level, int name, int64_t value) {
