@@ -43,16 +43,22 @@
 
 namespace leat {
 
+// Buckets of the table of connections for a machine of so much memory, as Linux takes them at start: one for each
+// 128 KiB, rounded up to a power of two, 524,288 at most.
+uint32_t ehash_entries_for(uint64_t memory_bytes);
+
 struct StackConfig {
   // The only source of randomness (sequence numbers, ports, hash keys). The same seed and the same input give the same
   // run, so outside of tests it must come from getrandom(2).
   std::array<uint8_t, 32> seed{};
   std::vector<std::pair<std::string, std::string>> sysctls;  // {"net.ipv4.tcp_sack", "0"}
-  uint32_t ehash_entries = 65536;  // buckets of the table of connections, which grows by itself
-  uint32_t max_files = 1048576;    // RLIMIT_NOFILE of this Stack, soft and hard: EMFILE. EPERM: above fs.nr_open
-  bool privileged = true;          // may what CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE allow
-  Duration epoch;                  // what CLOCK_REALTIME shows when poll()'s `now` is zero: for SO_TIMESTAMP's like
-  bool with_loopback = true;       // an interface "lo", ifindex 1, with 127.0.0.1/8 and ::1/128
+  // Buckets of the table of connections, at least: it grows by itself. The Stack asks no system; who wants Linux's size
+  // says ehash_entries_for(the machine's memory).
+  uint32_t ehash_entries = 65536;
+  uint32_t max_files = 1048576;  // RLIMIT_NOFILE of this Stack, soft and hard: EMFILE. EPERM: above fs.nr_open
+  bool privileged = true;        // may what CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE allow
+  Duration epoch;                // what CLOCK_REALTIME shows when poll()'s `now` is zero: for SO_TIMESTAMP's like
+  bool with_loopback = true;     // an interface "lo", ifindex 1, with 127.0.0.1/8 and ::1/128
 };
 
 struct RouteOptions {

@@ -11,6 +11,8 @@
 
 namespace leat::cli {
 
+uint64_t memory_of_machine();  // bytes
+
 class ControlWatcher;
 
 class Host {

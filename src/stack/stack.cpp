@@ -2,6 +2,7 @@
 #include "leat/stack.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 
 #include "ip/netif.h"
@@ -16,6 +17,11 @@ Stack::Impl::Impl(const StackConfig& config)
       tcp(ns, pool, ip, tcp::Tcp::Config{config.ehash_entries}),
       udp(ns, pool, ip),
       sockets(ns, ip, tcp, udp, socket::Sockets::Config{config.max_files, config.privileged, config.epoch}) {}
+
+uint32_t ehash_entries_for(uint64_t memory_bytes) {
+  constexpr uint64_t kMost = 512 * 1024;
+  return static_cast<uint32_t>(std::bit_ceil(std::clamp<uint64_t>(memory_bytes >> 17, 1, kMost)));
+}
 
 Stack::Stack(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stack::~Stack() = default;
