@@ -16,14 +16,16 @@ inline bool is_lone() {
 // The value before. T: std::atomic or Reused.
 template <class A, class V>
 auto count_up(A& n, V by, std::memory_order order = std::memory_order_relaxed) {
-  if (!is_lone()) [[unlikely]] return n.fetch_add(by, order);
+  if (!is_lone()) [[unlikely]]
+    return n.fetch_add(by, order);
   const auto before = n.load(std::memory_order_relaxed);
   n.store(static_cast<decltype(before)>(before + by), std::memory_order_relaxed);
   return before;
 }
 template <class A, class V>
 auto count_down(A& n, V by, std::memory_order order = std::memory_order_relaxed) {
-  if (!is_lone()) [[unlikely]] return n.fetch_sub(by, order);
+  if (!is_lone()) [[unlikely]]
+    return n.fetch_sub(by, order);
   const auto before = n.load(std::memory_order_relaxed);
   n.store(static_cast<decltype(before)>(before - by), std::memory_order_relaxed);
   return before;
@@ -32,7 +34,8 @@ auto count_down(A& n, V by, std::memory_order order = std::memory_order_relaxed)
 // compare_exchange that cannot fail for no reason; `expected` is what was found.
 template <class A, class V>
 bool swap_if(A& n, V& expected, V desired, std::memory_order success = std::memory_order_acquire) {
-  if (!is_lone()) [[unlikely]] return n.compare_exchange_weak(expected, desired, success, std::memory_order_relaxed);
+  if (!is_lone()) [[unlikely]]
+    return n.compare_exchange_weak(expected, desired, success, std::memory_order_relaxed);
   const V found = n.load(std::memory_order_relaxed);
   const bool same = found == expected;
   if (same) n.store(desired, std::memory_order_relaxed);

@@ -1,4 +1,5 @@
-// http_parser takes a URL apart; names are looked up in /etc/hosts, the first that fits. What is wrong is told in one line.
+// http_parser takes a URL apart; names are looked up in /etc/hosts, the first that fits. What is wrong is told in one
+// line.
 #include "cli/url.h"
 
 #include <http_parser.h>

@@ -225,8 +225,8 @@ struct Conn : cc::Sender {
   uint8_t retransmits = 0;  // unrecovered RTOs
   uint8_t backoff = 0;
   uint8_t probes_out = 0;
-  uint32_t probes_since = 0;  // jiffies of the first unanswered zero-window probe (user timeout); 0: none
-  uint32_t retrans_stamp = 0;    // TS value (ms) of the first retransmission of this recovery
+  uint32_t probes_since = 0;   // jiffies of the first unanswered zero-window probe (user timeout); 0: none
+  uint32_t retrans_stamp = 0;  // TS value (ms) of the first retransmission of this recovery
   uint32_t timeout_rehash = 0;
   MtuSearch mtu_search;
 
