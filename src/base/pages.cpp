@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
@@ -49,6 +50,7 @@ struct BlockSource::Region {
   Region* prev;
   Region* next;
   uint64_t bits;  // 1: free
+  bool is_root;   // to the leak checker
 };
 
 BlockSource::BlockSource(size_t block_bytes)
@@ -90,12 +92,13 @@ BlockSource::Region* BlockSource::map_region() {
   if (is_huge) madvise(r->base, r->bytes, MADV_HUGEPAGE);
   r->free = r->count = blocks_;
   r->bits = blocks_ == 64 ? ~uint64_t{0} : (uint64_t{1} << blocks_) - 1;
+  r->is_root = true;
   tell_leak_checker(r->base, r->bytes, true);
   return r;
 }
 
 void BlockSource::unmap(Region* r) {
-  tell_leak_checker(r->base, r->bytes, false);
+  if (r->is_root) tell_leak_checker(r->base, r->bytes, false);
   munmap(r->base, r->bytes);
   delete r;
 }
@@ -128,6 +131,13 @@ void* BlockSource::take(Region** region) {
     }
     fresh = map_region();
     if (fresh == nullptr) return nullptr;
+  }
+}
+
+void BlockSource::disown() {
+  Guard guard(lock_);
+  for (Region* r = first_; r != nullptr; r = r->next) {
+    if (std::exchange(r->is_root, false)) tell_leak_checker(r->base, r->bytes, false);
   }
 }
 

@@ -24,6 +24,8 @@ class BlockSource {
 
   void* take(Region** region);  // zeroed; *region is for give(). nullptr: memory is out
   void give(void* block, Region* region);
+  // Nobody owns these blocks any more but who has an object in one: what is never given back shall be found as a leak.
+  void disown();
 
  private:
   void* take_from(Region& r);

@@ -59,6 +59,7 @@ class SlabBase {
   size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }  // taken from the system
   // alloc_raw fails beyond; for tests and for bounds.
+  void disown() { source_.disown(); }  // see pages.h
   void set_limit(size_t objects) { limit_.store(objects, std::memory_order_relaxed); }
   void forget_leaks() { check_leaks_ = false; }
 

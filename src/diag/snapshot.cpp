@@ -353,7 +353,7 @@ std::vector<SlabRow> slabs(Stack& stack) {
   rows.push_back({"fdtable", impl.sockets.open_files(), sizeof(void*), impl.sockets.bytes_of_fds()});
   rows.push_back({"ehash", t.established.count(), sizeof(void*), t.established.bytes()});
   rows.push_back({"tcp_bind_bucket", t.ports.buckets(), 0, t.ports.bytes()});
-  rows.push_back({"packet", impl.pool.packets_in_use(), sizeof(Packet), impl.pool.bytes()});
+  rows.push_back({"packet", impl.pool.packets_in_use(), 0, impl.pool.bytes()});
   return rows;
 }
 

@@ -51,8 +51,8 @@ SocketTotals totals(Stack& stack);
 struct SlabRow {
   std::string name;
   uint64_t in_use = 0;
-  uint64_t object_bytes = 0;
-  uint64_t bytes = 0;  // taken from the system
+  uint64_t object_bytes = 0;  // 0: of several sizes
+  uint64_t bytes = 0;         // taken from the system
 };
 std::vector<SlabRow> slabs(Stack& stack);
 

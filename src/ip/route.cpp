@@ -56,14 +56,12 @@ void RouteTable::Snapshot::connect(const Address& a) {
 
 bool RouteTable::Snapshot::has_local_on(const IpAddress& a, uint16_t ifindex) const {
   if (a.is_loopback()) return ifindex == 0 || is_loopback_link(ifindex);
-  if (ifindex == 0 || a.is_v6()) {
-    if (!local_set.has(a)) return false;
-    if (ifindex == 0) return true;
-  }
+  if (a.is_v6() && !local_set.has(a)) return false;
+  if (ifindex == 0) return true;
   auto it = std::lower_bound(locals.begin(), locals.end(), a,
                              [](const Address& l, const IpAddress& key) { return l.cidr.address < key; });
   for (; it != locals.end() && it->cidr.address == a; ++it) {
-    if (ifindex == 0 || it->ifindex == ifindex) return true;
+    if (it->ifindex == ifindex) return true;
   }
   return false;
 }

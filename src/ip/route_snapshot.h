@@ -161,7 +161,7 @@ struct RouteTable::Snapshot {
   bool has_local(const IpAddress& a, uint16_t ifindex) const {  // ifindex 0: on any
     return a.is_v4() && ifindex == 0 ? kinds.of(a.v4()) == Scope::kUnicast : has_local_on(a, ifindex);
   }
-  bool has_local_on(const IpAddress& a, uint16_t ifindex) const;
+  bool has_local_on(const IpAddress& a, uint16_t ifindex) const;  // IPv6, or IPv4 on one interface
   bool is_broadcast(const IpAddress& a) const { return a.is_v4() && kinds.of(a.v4()) == Scope::kBroadcast; }
   IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
   IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;

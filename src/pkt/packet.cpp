@@ -1,7 +1,7 @@
 // Packets and their pools. A Packet costs one slab object; its linear bytes one Buffer of the smallest class that
 // fits, or straight from the allocator beyond the largest class. A packet with little more than headers has its buffer
-// in the same object. Nothing here copies payload: pieces are shared by
-// reference, and whoever gives up tailroom that others may be reading (split, trim) closes it.
+// in the same object. Nothing here copies payload: pieces are shared by reference, and whoever gives up tailroom that
+// others may be reading (split, trim) closes it.
 #include "pkt/packet.h"
 
 #include <cstdlib>
@@ -318,6 +318,10 @@ bool PacketPool::is_empty() const {
 void PacketPool::retire() {
   is_retired_.store(true, std::memory_order_release);
   rcu_synchronize();
+  packets_.disown();
+  small_packets_.disown();
+  for (SlabBase* slab : classes_)
+    slab->disown();
   free_late([this] { is_abandoned_ = true; });
 }
 

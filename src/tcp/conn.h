@@ -73,9 +73,9 @@ struct Deadlines {
   Time delack = Time::never();     // icsk_delack_timer
   Time keepalive = Time::never();  // sk_timer: keepalive, FIN_WAIT2, orphan
   Time pacing = Time::never();
-  bool is_loss_newer = false;  // than delack: was armed later
   Time sleep = Time::never();  // when to look whether the connection idles
   Time compressed_ack = Time::never();
+  bool is_loss_newer = false;  // than delack: was armed later
 };
 
 struct RackState {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -261,6 +262,31 @@ TEST_F(PacketTest, BuffersOfEverySizeComeAndGo) {
   EXPECT_LT(pool.bytes(), 4'000'000u);
 }
 
+TEST_F(PacketTest, ASmallBufferOutlivesItsPacketWhileOthersReadIt) {
+  PacketPtr p = pool.make_copy(counting(50));
+  PacketPtr copy = pool.clone(*p, 0);
+  EXPECT_EQ(pool.packets_in_use(), 2u);
+  p.reset();
+  PacketPtr other = pool.make_copy(counting(50, 100));  // must not come to lie where the bytes still are
+  EXPECT_EQ(bytes_of(*copy), counting(50));
+  copy.reset();
+  other.reset();
+  EXPECT_EQ(pool.packets_in_use(), 0u);
+}
+
+TEST_F(PacketTest, ASmallPacketThatGrowsLeavesItsBufferToWhoReadsIt) {
+  PacketPtr p = pool.make_copy(counting(90));
+  const PacketPtr more = pool.make_copy(counting(80, 90));
+  ASSERT_LT(p->tailroom(), more->length);
+  ASSERT_TRUE(p->append_copy(*more));
+  EXPECT_EQ(bytes_of(*p), counting(170));
+  PacketPtr copy = pool.clone(*p, 0);
+  p.reset();
+  EXPECT_EQ(bytes_of(*copy), counting(170));
+  copy.reset();
+  EXPECT_EQ(pool.packets_in_use(), 1u);  // `more`
+}
+
 TEST_F(PacketTest, AnAbsurdSizeIsRefused) {
   EXPECT_EQ(pool.make(UINT32_MAX), nullptr);
   EXPECT_EQ(pool.make(UINT32_MAX - 100, 200), nullptr);
@@ -283,6 +309,30 @@ TEST_F(PacketTest, AQueueOwnsAndCountsWhatItHolds) {
 }
 
 using PacketDeathTest = PacketTest;
+
+#if defined(__SANITIZE_ADDRESS__)
+[[gnu::noinline]] void retire_with_a_packet_out() {
+  PacketPool::Owner owner(new PacketPool);
+  PacketPtr p = owner->make(10);
+  owner.reset();
+  (void)p.release();
+}
+[[gnu::noinline]] void forget_the_stack() {
+  volatile uint8_t over_it[16384];
+  for (volatile uint8_t& byte : over_it)
+    byte = 1;
+}
+
+// A pool that waits for its packets must not hide one that nobody will give back.
+TEST_F(PacketDeathTest, APacketThatIsLostAfterItsPoolIsRetiredIsFoundAsALeak) {
+  const auto lose_one_and_exit = [] {
+    retire_with_a_packet_out();
+    forget_the_stack();
+    std::exit(0);
+  };
+  EXPECT_EXIT(lose_one_and_exit(), [](int status) { return status != 0; }, "leaked");
+}
+#endif
 
 TEST_F(PacketDeathTest, WhatIsOutOfRangeIsAFailedCheck) {
   PacketPtr p = pool.make_copy(counting(10), 16);
