@@ -35,8 +35,9 @@ struct leat_stack;
 struct leat_config {
   size_t size;            /* sizeof(struct leat_config): what the caller knows of it */
   uint8_t seed[32];       /* all zero: from getrandom(2) */
-  uint32_t ehash_entries; /* 0: 65536 */
-  uint32_t max_files;     /* 0: 1048576 */
+  uint32_t ehash_entries; /* 0: from the memory, as Linux */
+  uint32_t max_files;     /* 0: 1048576; no more than fs.file-max, which is from the memory, are open at a time */
+  uint64_t memory;        /* bytes, for the limits that Linux takes from them at start (tcp_mem, …); 0: the machine's */
 };
 
 /* --- a stack ---------------------------------------------------------------------------------------------------------

@@ -47,11 +47,6 @@ void set_queue_length(const std::string& device, uint32_t packets) {
 
 }  // namespace
 
-uint64_t memory_of_machine() {
-  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-  return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
-}
-
 class ControlWatcher final : public Watcher {
  public:
   ControlWatcher(EventLoop& loop, std::unique_ptr<diag::ControlServer> server)
@@ -85,9 +80,8 @@ Host::Host(const CommonOptions& o) {
   if (o.addresses.empty()) throw usage("which address? give --address CIDR, as in --address 10.9.0.2/24");
   device_ = o.tun.empty() ? o.tap : o.tun;
   std::unique_ptr<Link> link = open_link(o);
-  auto stack = Stack::create({.seed = random_seed(),
-                              .ehash_entries = ehash_entries_for(memory_of_machine()),
-                              .epoch = Duration::from_ns(since_1970_at_zero())});
+  auto stack = Stack::create(
+      {.seed = random_seed(), .memory = memory_of_machine(), .epoch = Duration::from_ns(since_1970_at_zero())});
   if (!stack) throw failed("cannot make a stack: " + reason(stack.error()));
   stack_ = std::move(*stack);
   const auto ifindex = stack_->add_link(device_, std::move(link));

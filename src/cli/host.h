@@ -11,8 +11,6 @@
 
 namespace leat::cli {
 
-uint64_t memory_of_machine();  // bytes
-
 class ControlWatcher;
 
 class Host {

@@ -73,7 +73,7 @@ void MillionPair::make_stacks(const PairOptions& o) {
     if (getrandom(config.seed.data(), config.seed.size(), 0) != static_cast<ssize_t>(config.seed.size())) {
       throw failed("no randomness");
     }
-    config.ehash_entries = ehash_entries_for(memory_of_machine());
+    config.memory = memory_of_machine();
     config.max_files = static_cast<uint32_t>(o.connections) + 4096;
     config.sysctls = {
         {"fs.nr_open", "1073741816"}, {"fs.file-max", "1073741816"}, {"net.ipv4.ip_local_port_range", "1024 65535"}};

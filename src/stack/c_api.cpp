@@ -1,4 +1,5 @@
-// leat.h over leat::Stack: results become -1 and errno. Host code: it seeds from getrandom(2).
+// leat.h over leat::Stack: results become -1 and errno. Host code: it seeds from getrandom(2), and the limits are those
+// of the machine's memory.
 #include "leat/leat.h"
 
 #include <sys/random.h>
@@ -67,7 +68,8 @@ leat_stack* leat_stack_create(const leat_config* given) {
       getrandom(config.seed.data(), config.seed.size(), 0) != static_cast<ssize_t>(config.seed.size())) {
     return nullptr;
   }
-  if (c.ehash_entries != 0) config.ehash_entries = c.ehash_entries;
+  config.memory = c.memory != 0 ? c.memory : leat::memory_of_machine();
+  config.ehash_entries = c.ehash_entries;
   if (c.max_files != 0) config.max_files = c.max_files;
   auto made = leat::Stack::create(config);
   auto* s = made ? new (std::nothrow) leat_stack : nullptr;

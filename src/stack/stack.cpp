@@ -1,33 +1,41 @@
 // Stack: configuration and the turn. The socket calls are in stack_calls.cpp.
 #include "leat/stack.h"
 
-#include <algorithm>
-#include <bit>
 #include <new>
 
 #include "ip/netif.h"
 #include "link/loopback.h"
+#include "netns/memory_limits.h"
 #include "stack/stack_impl.h"
 
 namespace leat {
+namespace {
+
+uint32_t ehash_entries_of(const StackConfig& config) {
+  if (config.ehash_entries != 0) return config.ehash_entries;
+  return config.memory != 0 ? ehash_entries_for(config.memory) : tcp::Tcp::Config{}.ehash_entries;
+}
+
+}  // namespace
 
 Stack::Impl::Impl(const StackConfig& config)
     : ns(config.seed),
       ip(ns, pool),
-      tcp(ns, pool, ip, tcp::Tcp::Config{config.ehash_entries}),
+      tcp(ns, pool, ip, tcp::Tcp::Config{ehash_entries_of(config)}),
       udp(ns, pool, ip),
-      sockets(ns, ip, tcp, udp, socket::Sockets::Config{config.max_files, config.privileged, config.epoch}) {}
+      sockets(ns, ip, tcp, udp, socket::Sockets::Config{config.max_files, config.privileged, config.epoch}) {
+  if (config.memory != 0) set_defaults(ns.sysctl, memory_limits(config.memory));
+}
 
 uint32_t ehash_entries_for(uint64_t memory_bytes) {
-  constexpr uint64_t kMost = 512 * 1024;
-  return static_cast<uint32_t>(std::bit_ceil(std::clamp<uint64_t>(memory_bytes >> 17, 1, kMost)));
+  return memory_limits(memory_bytes).ehash_entries;
 }
 
 Stack::Stack(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stack::~Stack() = default;
 
 Result<std::unique_ptr<Stack>> Stack::create(const StackConfig& config) {
-  if (config.ehash_entries == 0 || config.max_files == 0) return err(EINVAL);
+  if (config.max_files == 0) return err(EINVAL);
   std::unique_ptr<Impl> impl(new (std::nothrow) Impl(config));
   if (impl == nullptr) return err(ENOMEM);
   std::unique_ptr<Stack> stack(new (std::nothrow) Stack(std::move(impl)));

@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include <cstddef>
 #include <cstring>
+#include <string>
 
 namespace {
 
@@ -33,6 +35,24 @@ TEST_F(CApi, FailuresAreMinusOneAndErrno) {
   char text[4];
   EXPECT_EQ(leat_stack_get_sysctl(s, "net.core.somaxconn", text, sizeof text), -1);
   EXPECT_EQ(errno, ERANGE);
+}
+
+// Who was compiled before there was `memory` gives a smaller struct, and gets the limits of this machine.
+TEST_F(CApi, LimitsAreThoseOfTheMachineOrOfTheMemoryThatIsGiven) {
+  const auto tcp_mem = [](const leat_config& config) {
+    leat_stack* made = leat_stack_create(&config);
+    char text[64] = "";
+    EXPECT_GT(leat_stack_get_sysctl(made, "net.ipv4.tcp_mem", text, sizeof text), 0);
+    leat_stack_destroy(made);
+    return std::string(text);
+  };
+  leat_config config{};
+  config.size = sizeof config;
+  const std::string of_machine = tcp_mem(config);
+  config.memory = uint64_t{1} << 30;
+  EXPECT_EQ(tcp_mem(config), "11496\t15328\t22992");
+  config.size = offsetof(leat_config, memory);
+  EXPECT_EQ(tcp_mem(config), of_machine);
 }
 
 TEST_F(CApi, ADatagramOverLoopbackByHandTurnedStack) {

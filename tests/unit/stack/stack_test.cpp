@@ -9,15 +9,6 @@ namespace {
 
 struct StackTest : TwoStacks {};
 
-// dmesg of Linux: "TCP established hash table entries".
-TEST_F(StackTest, TheTableOfConnectionsIsAsLargeAsLinuxMakesItForTheMemory) {
-  EXPECT_EQ(ehash_entries_for(1ull << 30), 8192u);
-  EXPECT_EQ(ehash_entries_for(4ull << 30), 32768u);
-  EXPECT_EQ(ehash_entries_for(24'600'000'000), 262144u);
-  EXPECT_EQ(ehash_entries_for(256ull << 30), 524288u);
-  EXPECT_EQ(ehash_entries_for(0), 1u);
-}
-
 TEST_F(StackTest, ConfigurationErrorsAreToldByTheirErrno) {
   EXPECT_EQ(a->add_address(9, "10.1.0.1/24").error(), Errno{ENODEV});
   EXPECT_EQ(a->add_address(1, "10.1.0.1/99").error(), Errno{EINVAL});
