@@ -23,6 +23,10 @@ void Rng::refill() {
 
 void Rng::fill(uint8_t* out, size_t n) {
   Guard guard(lock_);
+  take(out, n);
+}
+
+void Rng::take(uint8_t* out, size_t n) {
   while (n != 0) {
     if (used_ == pool_.size()) refill();
     const size_t take = n < pool_.size() - used_ ? n : pool_.size() - used_;
@@ -32,18 +36,6 @@ void Rng::fill(uint8_t* out, size_t n) {
     out += take;
     n -= take;
   }
-}
-
-uint32_t Rng::next32() {
-  uint8_t b[4];
-  fill(b, sizeof b);
-  return load_be32(b);
-}
-
-uint64_t Rng::next64() {
-  uint8_t b[8];
-  fill(b, sizeof b);
-  return load_be64(b);
 }
 
 // Lemire's multiplication; the few values that would be met once too often are drawn again.

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "base/spinlock.h"
 
@@ -15,13 +17,35 @@ using Seed = std::array<uint8_t, 32>;
 class Rng {
  public:
   explicit Rng(const Seed& seed);
-  uint32_t next32();
-  uint64_t next64();
+  uint32_t next32() { return next<uint32_t>(); }
+  uint64_t next64() { return next<uint64_t>(); }
   uint32_t below(uint32_t bound);  // uniform in [0, bound); 0 when bound is 0
   void fill(uint8_t* out, size_t n);
   Seed fork();  // a seed for somebody else's stream
 
  private:
+  // What was handed out is not kept.
+  template <class Word>
+  Word next() {
+    Guard guard(lock_);
+    uint8_t rest[sizeof(Word)];
+    uint8_t* at = pool_.data() + used_;
+    if (pool_.size() - used_ < sizeof(Word)) [[unlikely]] {
+      take(rest, sizeof(Word));
+      at = rest;
+    } else {
+      used_ += sizeof(Word);
+    }
+    Word w;
+    std::memcpy(&w, at, sizeof w);
+    std::memset(at, 0, sizeof w);
+    if constexpr (std::endian::native == std::endian::little) {
+      w = sizeof w == 4 ? static_cast<Word>(__builtin_bswap32(static_cast<uint32_t>(w)))
+                        : static_cast<Word>(__builtin_bswap64(w));
+    }
+    return w;
+  }
+  void take(uint8_t* out, size_t n);  // with the lock held
   void refill();
   Seed key_;
   uint64_t block_ = 0;

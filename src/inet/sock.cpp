@@ -28,6 +28,12 @@ bool SockCommon::v6_equal(size_t first, const IpAddress& a) const {
 }
 
 void SockCommon::set_addresses(const IpAddress& l, const IpAddress& r) {
+  if (l.is_v4() && r.is_v4()) {
+    v4only = addresses_are_v6 = false;
+    remote_v4 = r.v4();
+    local_v4 = l.v4();
+    return;
+  }
   const IpAddress local = l.from_v4_mapped();
   const IpAddress remote = r.from_v4_mapped();
   v4only = l.is_v6() && local.is_v4() && local.is_any();

@@ -16,8 +16,8 @@ void EstablishedTable::set_release(Release release, void* context) {
   impl_->set_release(release, context);
 }
 
-SockCommon* EstablishedTable::lookup(const FourTuple& t, uint16_t ifindex) const {
-  return impl_->lookup(impl_->hash_of(t), t, ifindex);
+SockCommon* EstablishedTable::lookup(uint32_t hash, const FourTuple& t, uint16_t ifindex) const {
+  return impl_->lookup(hash, t, ifindex);
 }
 
 // Three passes: heads on their way, first objects on their way, look.
@@ -41,17 +41,13 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
   }
 }
 
-void EstablishedTable::prefetch(std::span<const FourTuple> tuples) const {
-  uint32_t hashes[64];
-  const size_t n = tuples.size() < 64 ? tuples.size() : 64;
-  for (size_t i = 0; i < n; ++i) {
-    hashes[i] = impl_->hash_of(tuples[i]);
-    impl_->prefetch_head(hashes[i]);
-  }
-  for (size_t i = 0; i < n; ++i)
-    impl_->prefetch_first(hashes[i]);
-  for (size_t i = 0; i < n; ++i)
-    impl_->prefetch_second(hashes[i]);
+void EstablishedTable::prefetch(std::span<const uint32_t> hashes) const {
+  for (const uint32_t hash : hashes)
+    impl_->prefetch_head(hash);
+  for (const uint32_t hash : hashes)
+    impl_->prefetch_first(hash);
+  for (const uint32_t hash : hashes)
+    impl_->prefetch_second(hash);
 }
 
 uint32_t EstablishedTable::hash_of(const FourTuple& t) const {

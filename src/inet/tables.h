@@ -27,12 +27,13 @@ class EstablishedTable {
   void set_release(Release release, void* context);
 
   // The connection, request or time-wait of this tuple, with a reference taken; nullptr: none.
-  SockCommon* lookup(const FourTuple& t, uint16_t ifindex) const;
+  SockCommon* lookup(const FourTuple& t, uint16_t ifindex) const { return lookup(hash_of(t), t, ifindex); }
+  SockCommon* lookup(uint32_t hash, const FourTuple& t, uint16_t ifindex) const;  // who has its hash_of already
   // The same for a burst: out[i] is lookup(tuples[i], ifindex). The cache misses of up to 32 overlap.
   void lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex, std::span<SockCommon*> out) const;
-  // Only fetches what lookup() will want to see, and returns at once; a call for up to 64.
-  void prefetch(std::span<const FourTuple> tuples) const;
-  uint32_t hash_of(const FourTuple& t) const;
+  // Only fetches what lookup() will want to see, and returns at once.
+  void prefetch(std::span<const uint32_t> hashes) const;
+  uint32_t hash_of(const FourTuple& t) const;  // keyed; never 0
 
   // What goes in has its refs already: who finds it with refs 0 passes it over as dying.
   void insert(SockCommon* s);  // sets s->hash from its tuple; duplicates are the caller's care; refs is not touched

@@ -93,7 +93,7 @@ struct Ip::Impl {
   Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu, bool loops);
   Result<void> output_segments(PacketPtr packet, const Route& route, const SendParams& params);
   PacketPtr with_headroom(PacketPtr packet, uint32_t bytes);
-  uint32_t effective_mtu(const Route& route, const SendParams& params) const;
+  uint32_t effective_mtu(const Netif* out, const Route& route, const SendParams& params) const;
 
   // --- transmit.cpp: the packet stands at its IP header
   Result<void> finish_output(PacketPtr packet, const Route& route, const IpAddress& src, const IpAddress& dst);

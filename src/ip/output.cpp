@@ -22,13 +22,14 @@ uint32_t transport_header_bytes(const Packet& p) {
 Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams& params) {
   const bool is_v4 = params.dst.is_v4();
   count(ip_mibs(params.dst.family()).out_requests);
-  if (r.ifindex == 0 ? !r.is_local : netif(r.ifindex) == nullptr) {
+  Netif* const out = netif(r.ifindex);
+  if (out == nullptr && (r.ifindex != 0 || !r.is_local)) {
     ns.drop(DropReason::kXmitNoDevice);
     return err(ENODEV);
   }
   const uint32_t header = is_v4 ? wire::kIpv4HeaderBytes : wire::kIpv6HeaderBytes;
   if (packet->length + (is_v4 ? header : 0) > kMaxDatagram) return err(EMSGSIZE);
-  const uint32_t mtu = effective_mtu(r, params);
+  const uint32_t mtu = effective_mtu(out, r, params);
   if (packet->gso_size != 0 && packet->gso_size + transport_header_bytes(*packet) + header > mtu) {
     if (params.dont_fragment) return err(EMSGSIZE);
     return output_segments(std::move(packet), r, params);
@@ -39,7 +40,7 @@ Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams
     ns.drop(DropReason::kNoMem);
     return err(ENOBUFS);
   }
-  if (Netif* out = netif(r.ifindex); out != nullptr && out->is_blocked()) {
+  if (out != nullptr && out->is_blocked()) {
     NetifCounters::add(out->counters().tx_dropped, 1);
     return err(ENOBUFS);
   }
@@ -47,8 +48,7 @@ Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams
   return is_v4 ? output_v4(std::move(packet), r, params, mtu) : output_v6(std::move(packet), r, params, mtu);
 }
 
-uint32_t Ip::Impl::effective_mtu(const Route& r, const SendParams& params) const {
-  const Netif* n = netif(r.ifindex);
+uint32_t Ip::Impl::effective_mtu(const Netif* n, const Route& r, const SendParams& params) const {
   if (n == nullptr) return r.mtu;
   return params.ignore_pmtu ? n->mtu() : path_mtu(params.dst, r);
 }

@@ -23,10 +23,8 @@ size_t PmtuCache::bucket_of(const IpAddress& a) const {
 }
 
 // A word of a write under way brings the odd number along, which is then seen below: acquire here, release there.
-PmtuCache::Entry PmtuCache::find(const IpAddress& dst, Time now) const {
-  const Table* table = table_.load(std::memory_order_acquire);
-  if (table == nullptr) return {};
-  const Bucket& b = (*table)[bucket_of(dst)];
+PmtuCache::Entry PmtuCache::find_in(const Table& table, const IpAddress& dst, Time now) const {
+  const Bucket& b = table[bucket_of(dst)];
   const uint64_t high = load_be64(dst.bytes()), low = load_be64(dst.bytes() + 8);
   for (;;) {
     const uint32_t before = b.sequence.load(std::memory_order_acquire);

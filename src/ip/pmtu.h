@@ -30,7 +30,10 @@ class PmtuCache {
   explicit PmtuCache(const SipKey& key) : key_(key) {}
   ~PmtuCache();
 
-  Entry find(const IpAddress& dst, Time now) const;
+  Entry find(const IpAddress& dst, Time now) const {
+    const Table* table = table_.load(std::memory_order_acquire);
+    return table == nullptr ? Entry() : find_in(*table, dst, now);
+  }
   void learn(const IpAddress& dst, const Entry& e);
   // The soonest expiry, or earlier: an overwritten entry's is forgotten when it passes.
   Time next_expiry() const { return Time::from_ns(next_expiry_.load(std::memory_order_relaxed)); }
@@ -49,6 +52,7 @@ class PmtuCache {
   };
   using Table = std::array<Bucket, kBuckets>;
 
+  Entry find_in(const Table& table, const IpAddress& dst, Time now) const;
   size_t bucket_of(const IpAddress& a) const;
   static void write(Bucket& b, Slot& s, const IpAddress& dst, const Entry& e);
 

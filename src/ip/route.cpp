@@ -26,9 +26,26 @@ void RouteTable::Snapshot::build() {
   local_set.assign(own);
   kinds.assign(locals, broadcasts);
   for (const RouteSpec& r : specs)
-    (r.destination.address.is_v4() ? v4 : v6).insert(r);
+    insert(r);
   for (const RouteSpec& r : connected)
-    (r.destination.address.is_v4() ? v4 : v6).insert(r);
+    insert(r);
+}
+
+void RouteTable::Snapshot::insert(const RouteSpec& r) {
+  RouteEntry e;
+  e.network = r.destination.address;
+  e.metric = r.metric;
+  use_link(r.ifindex, r.gateway, e.route);
+  if (r.mtu != 0) e.route.mtu = r.mtu;
+  e.route.mtu_locked = r.mtu_locked;
+  e.route.advmss = r.advmss;
+  e.route.initcwnd = r.initcwnd;
+  e.route.initrwnd = r.initrwnd;
+  e.route.window = r.window;
+  e.route.rto_min_ms = r.rto_min_ms;
+  e.route.quickack = r.quickack;
+  e.route.source = r.preferred_source;
+  (e.network.is_v4() ? v4 : v6).insert(r.destination.prefix, e);
 }
 
 // The on-link route that an address brings along. A further address in the same prefix is Linux's "secondary": no
@@ -102,17 +119,9 @@ void RouteTable::Snapshot::use_link(uint16_t ifindex, const IpAddress& dst, Rout
   out.mtu = l == nullptr ? 0 : l->mtu;
 }
 
-void RouteTable::Snapshot::use(const RouteSpec& r, const IpAddress& dst, Route& out) const {
-  use_link(r.ifindex, r.gateway.family() == Family::kNone ? dst : r.gateway, out);
-  if (r.mtu != 0) out.mtu = r.mtu;
-  out.mtu_locked = r.mtu_locked;
-  out.advmss = r.advmss;
-  out.initcwnd = r.initcwnd;
-  out.initrwnd = r.initrwnd;
-  out.window = r.window;
-  out.rto_min_ms = r.rto_min_ms;
-  out.quickack = r.quickack;
-  out.source = r.preferred_source;
+void RouteTable::Snapshot::use(const Route& r, const IpAddress& dst, Route& out) {
+  out = r;
+  if (out.next_hop.family() == Family::kNone) out.next_hop = dst;
 }
 
 // RFC 1122 §3.2.1.3: only an address of ours may be a source. A source on a group or broadcast destination also names
@@ -135,9 +144,9 @@ Result<uint16_t> RouteTable::Snapshot::check_source(const IpAddress& dst, const 
   return oif;
 }
 
-bool RouteTable::Snapshot::fill_local(const IpAddress& dst, uint16_t oif, Route& out) const {
-  const bool any_link = oif == 0 || is_loopback_link(oif);
-  if (!has_local(dst, any_link ? uint16_t{0} : oif)) return false;
+bool RouteTable::Snapshot::fill_local(const IpAddress& dst, Scope kind, uint16_t oif, Route& out) const {
+  if (kind != Scope::kUnicast) return false;
+  if (oif != 0 && !is_loopback_link(oif) && !has_local_on(dst, oif)) return false;
   use_link(loopback(), dst, out);
   if (loopback() == 0) out.mtu = 65536;  // the internal loopback
   out.is_local = true;
@@ -147,7 +156,7 @@ bool RouteTable::Snapshot::fill_local(const IpAddress& dst, uint16_t oif, Route&
 
 Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, uint16_t oif, Route& out) const {
   if (oif == 0) {
-    const RouteSpec* r = table(dst.family()).find(dst, [](const RouteSpec&) { return true; });
+    const Route* r = table(dst.family()).find(dst, 0);
     if (r != nullptr) {
       use(*r, dst, out);
       out.next_hop = dst;  // a group is never sent to a gateway's link address
@@ -171,7 +180,7 @@ Result<void> RouteTable::Snapshot::fill_group(const IpAddress& dst, uint16_t oif
 }
 
 Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, uint16_t oif, Route& out) const {
-  const RouteSpec* r = table(dst.family()).find(dst, [&](const RouteSpec& c) { return oif == 0 || c.ifindex == oif; });
+  const Route* r = table(dst.family()).find(dst, oif);
   if (r != nullptr) {
     use(*r, dst, out);
   } else if (oif != 0 && dst.is_v4()) {
@@ -180,14 +189,32 @@ Result<void> RouteTable::Snapshot::fill_remote(const IpAddress& dst, uint16_t oi
     return err(ENETUNREACH);
   }
   if (out.source.family() == Family::kNone) out.source = select(dst.is_v6() ? dst : out.next_hop, out.ifindex);
-  if (dst.is_v4()) out.is_broadcast = is_broadcast(dst);
   return {};
+}
+
+// Nearly every one: from an IPv4 address of ours, or whichever is right, to a host elsewhere. false: nothing is said.
+bool RouteTable::Snapshot::fill_ordinary_v4(const IpAddress& dst, const IpAddress& src, Route& out) const {
+  constexpr uint32_t kGroups = 0xe0000000;  // and what lies behind them
+  const uint32_t to = dst.v4();
+  if (to == 0 || to >= kGroups || kinds.of(to) != Scope::kNotOurs) return false;
+  const bool has_source = src.is_v4() && src.v4() != 0;
+  if (!has_source ? src.is_v6() : kinds.of(src.v4()) != Scope::kUnicast) return false;
+  const Route* r = v4.find(dst, 0);
+  if (r == nullptr) return false;
+  use(*r, dst, out);
+  if (has_source) out.source = src;
+  return out.source.family() != Family::kNone;
 }
 
 Result<Route> RouteTable::look_up(const IpAddress& dst, const IpAddress& src, uint16_t oif) const {
   const uint32_t before = generation();  // of this snapshot or an older one
   const Snapshot* s = snapshot();
   Result<Route> out(std::in_place);
+  if (dst.is_v4() && oif == 0 && s->fill_ordinary_v4(dst, src, *out)) {
+    out->generation = before;
+    return out;
+  }
+  *out = Route();
   const auto fail = [&out](Errno why) { out = std::unexpected(why); };
   if (dst.family() == Family::kNone) {
     fail(Errno{EINVAL});
@@ -206,10 +233,12 @@ Result<void> RouteTable::Snapshot::fill(const IpAddress& dst, const IpAddress& s
   if (dst.is_any()) to = dst.is_v4() ? loopback_v4() : loopback_v6();  // as on Linux: this host
   const Result<uint16_t> device = check_source(to, src, oif);
   if (!device) return std::unexpected(device.error());
-  if (!fill_local(to, *device, out)) {
+  const Scope kind = kind_of(to);
+  if (!fill_local(to, kind, *device, out)) {
     const bool is_group = to.is_multicast() || to.is_broadcast();
     const Result<void> found = is_group ? fill_group(to, *device, out) : fill_remote(to, *device, out);
     if (!found) return std::unexpected(found.error());
+    if (!is_group) out.is_broadcast = kind == Scope::kBroadcast;  // of a network
   }
   if (src.family() != Family::kNone && !src.is_any()) out.source = src;
   if (out.source.family() == Family::kNone) {

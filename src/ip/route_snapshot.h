@@ -9,32 +9,37 @@
 
 namespace leat::ip {
 
+// A configured route, and the answer to who takes it. Of the answer only next_hop and source may be missing (kNone):
+// they are then found by the destination.
+struct RouteEntry {
+  IpAddress network;
+  uint32_t metric = 0;
+  Route route;
+};
+
 // Longest prefix match: the lengths that occur, longest first; within one, entries sorted by network, then metric.
 class PrefixTable {
  public:
-  void insert(const RouteSpec& r) {
-    auto level =
-        std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.prefix <= r.destination.prefix; });
-    if (level == levels_.end() || level->prefix != r.destination.prefix) {
-      level = levels_.insert(level, Level{r.destination.prefix, {}});
-    }
-    const auto at = std::upper_bound(level->entries.begin(), level->entries.end(), r, is_less);
-    level->entries.insert(at, r);
+  void insert(int prefix, const RouteEntry& e) {
+    auto level = std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.prefix <= prefix; });
+    if (level == levels_.end() || level->prefix != prefix) level = levels_.insert(level, Level{prefix, {}});
+    const auto at = std::upper_bound(level->entries.begin(), level->entries.end(), e, is_less);
+    level->entries.insert(at, e);
   }
-  // The first route, best first, of which `accept` approves.
-  template <class F>
-  const RouteSpec* find(const IpAddress& dst, F&& accept) const {
+  // The best one, on interface `oif` unless that is 0.
+  const Route* find(const IpAddress& dst, uint16_t oif) const {
+    const auto is_wanted = [oif](const RouteEntry& e) { return oif == 0 || e.route.ifindex == oif; };
     for (const Level& level : levels_) {
       if (level.entries.size() == 1) {  // as most lengths have
-        const RouteSpec& only = level.entries.front();
-        if (dst.has_prefix(only.destination.address, level.prefix) && accept(only)) return &only;
+        const RouteEntry& only = level.entries.front();
+        if (dst.has_prefix(only.network, level.prefix) && is_wanted(only)) return &only.route;
         continue;
       }
       const IpAddress network = masked(dst, level.prefix);
       auto it = std::lower_bound(level.entries.begin(), level.entries.end(), network,
-                                 [](const RouteSpec& r, const IpAddress& n) { return r.destination.address < n; });
-      for (; it != level.entries.end() && it->destination.address == network; ++it) {
-        if (accept(*it)) return &*it;
+                                 [](const RouteEntry& e, const IpAddress& n) { return e.network < n; });
+      for (; it != level.entries.end() && it->network == network; ++it) {
+        if (is_wanted(*it)) return &it->route;
       }
     }
     return nullptr;
@@ -43,11 +48,10 @@ class PrefixTable {
  private:
   struct Level {
     int prefix;
-    std::vector<RouteSpec> entries;
+    std::vector<RouteEntry> entries;
   };
-  static bool is_less(const RouteSpec& a, const RouteSpec& b) {
-    if (a.destination.address != b.destination.address) return a.destination.address < b.destination.address;
-    return a.metric < b.metric;
+  static bool is_less(const RouteEntry& a, const RouteEntry& b) {
+    return a.network != b.network ? a.network < b.network : a.metric < b.metric;
   }
   std::vector<Level> levels_;
 };
@@ -158,22 +162,26 @@ struct RouteTable::Snapshot {
 
   void build();
   void connect(const Address& a);
+  void insert(const RouteSpec& r);
   bool has_local(const IpAddress& a, uint16_t ifindex) const {  // ifindex 0: on any
     return a.is_v4() && ifindex == 0 ? kinds.of(a.v4()) == Scope::kUnicast : has_local_on(a, ifindex);
   }
   bool has_local_on(const IpAddress& a, uint16_t ifindex) const;  // IPv6, or IPv4 on one interface
-  bool is_broadcast(const IpAddress& a) const { return a.is_v4() && kinds.of(a.v4()) == Scope::kBroadcast; }
   IpAddress select_v4(const IpAddress& near, uint16_t ifindex) const;
   IpAddress select_v6(const IpAddress& dst, uint16_t ifindex) const;
   IpAddress select(const IpAddress& near, uint16_t ifindex) const {
     return near.is_v4() ? select_v4(near, ifindex) : select_v6(near, ifindex);
   }
   Result<uint16_t> check_source(const IpAddress& dst, const IpAddress& src, uint16_t oif) const;
-  bool fill_local(const IpAddress& dst, uint16_t oif, Route& out) const;
+  Scope kind_of(const IpAddress& a) const {  // on any interface
+    return a.is_v4() ? kinds.of(a.v4()) : has_local_on(a, 0) ? Scope::kUnicast : Scope::kNotOurs;
+  }
+  bool fill_ordinary_v4(const IpAddress& dst, const IpAddress& src, Route& out) const;
+  bool fill_local(const IpAddress& dst, Scope kind, uint16_t oif, Route& out) const;
   Result<void> fill_remote(const IpAddress& dst, uint16_t oif, Route& out) const;
   Result<void> fill(const IpAddress& dst, const IpAddress& src, uint16_t oif, Route& out) const;
   Result<void> fill_group(const IpAddress& dst, uint16_t oif, Route& out) const;
-  void use(const RouteSpec& r, const IpAddress& dst, Route& out) const;
+  static void use(const Route& r, const IpAddress& dst, Route& out);
   void use_link(uint16_t ifindex, const IpAddress& dst, Route& out) const;
 };
 

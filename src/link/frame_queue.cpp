@@ -67,6 +67,7 @@ bool turn_around(Packet& p, bool verifies_checksums, bool leaves_stack) {
   p.ethertype = 0;
   p.network_offset = 0;
   p.transport_offset = 0;
+  p.flow_hash = 0;  // of the sender's key
   p.is_loopback = !leaves_stack;
   if (leaves_stack) {
     p.mark = 0;

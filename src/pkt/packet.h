@@ -88,6 +88,7 @@ struct Packet {
   uint16_t ifindex = 0;  // interface it came in by
   uint32_t mark = 0;     // SO_MARK
   uint32_t priority = 0;
+  uint32_t flow_hash = 0;          // EstablishedTable::hash_of its addresses and ports, where it is known; 0: it is not
   bool is_loopback = false;        // came over the loopback interface
   bool has_buffer_inside = false;  // memory for a small buffer follows the packet, and goes when both have gone
   uint16_t frag_count = 0;

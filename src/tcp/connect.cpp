@@ -391,30 +391,14 @@ Result<void> Tcp::disconnect(TcpSock& s) {
 
 // ---- numbers that nobody can guess ----
 
-namespace {
-
-void put_addresses(uint8_t* out, const inet::FourTuple& t) {
-  std::memcpy(out, t.local.bytes(), 16);
-  std::memcpy(out + 16, t.remote.bytes(), 16);
-}
-
-}  // namespace
-
 // RFC 6528 §3: a keyed hash of the tuple, plus a clock that ticks every 64 ns as Linux's does.
 Seq select_iss(Tcp& tcp, const inet::FourTuple& t) {
-  std::array<uint8_t, 36> in;
-  put_addresses(in.data(), t);
-  store_be16(in.data() + 32, t.local_port);
-  store_be16(in.data() + 34, t.remote_port);
-  return static_cast<uint32_t>(siphash(tcp.isn_key, in)) + static_cast<uint32_t>(tcp.now().ns() >> 6);
+  return static_cast<uint32_t>(tcp.isn_hash(t)) + static_cast<uint32_t>(tcp.now().ns() >> 6);
 }
 
 // The same for all connections between two hosts, so that a successor's timestamps are greater. tcp_timestamps 2: none.
 uint32_t select_ts_offset(Tcp& tcp, const inet::FourTuple& t) {
-  if (tcp.ns.sysctl.tcp_timestamps != 1) return 0;
-  std::array<uint8_t, 32> in;
-  put_addresses(in.data(), t);
-  return static_cast<uint32_t>(siphash(tcp.ts_key, in));
+  return tcp.ns.sysctl.tcp_timestamps == 1 ? static_cast<uint32_t>(tcp.ts_hash.of_hosts(t)) : 0;
 }
 
 }  // namespace leat::tcp

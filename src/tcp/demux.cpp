@@ -145,7 +145,9 @@ void to_time_wait(Tcp& tcp, TimeWait& t, const inet::FourTuple& tuple, Segment& 
 }
 
 void dispatch(Tcp& tcp, const inet::FourTuple& tuple, Segment& seg) {
-  inet::SockCommon* found = tcp.established.lookup(tuple, seg.ifindex);
+  const uint32_t known = seg.packet->flow_hash;
+  const uint32_t hash = known != 0 ? known : tcp.established.hash_of(tuple);
+  inet::SockCommon* found = tcp.established.lookup(hash, tuple, seg.ifindex);
   if (found == nullptr) {
     to_listener(tcp, tuple, seg, 0, true);
     return;
@@ -196,14 +198,14 @@ void Tcp::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
 
 namespace {
 
-// Whose a frame will turn out to be if it is IPv4, whole and without IP options, as most are. true: it may be
-// somebody's.
+// Whose a frame is, if it is IPv4, not a fragment and without IP options, as most are. false: nothing is known.
 bool peek_tuple(const Packet& frame, uint32_t link_header_bytes, inet::FourTuple& t) {
   constexpr size_t kPorts = 24;  // as far as they reach
   const ByteView bytes = frame.linear();
   if (bytes.size() < link_header_bytes + kPorts) return false;
   const uint8_t* p = bytes.data() + link_header_bytes;
-  if (p[0] != 0x45 || p[9] != wire::kProtocolTcp) return false;
+  constexpr uint16_t kFragment = 0x3fff;  // more fragments, and the offset
+  if (p[0] != 0x45 || p[9] != wire::kProtocolTcp || (load_be16(p + 6) & kFragment) != 0) return false;
   t = {IpAddress::from_v4_bytes(p + 16), IpAddress::from_v4_bytes(p + 12), load_be16(p + 22), load_be16(p + 20)};
   return true;
 }
@@ -214,11 +216,14 @@ bool peek_tuple(const Packet& frame, uint32_t link_header_bytes, inet::FourTuple
 void Tcp::expect(std::span<Packet* const> frames, uint32_t link_header_bytes) {
   constexpr size_t kCached = 2048, kAtOnce = 64;
   if (established.count() < kCached) return;
-  inet::FourTuple tuples[kAtOnce];
+  uint32_t hashes[kAtOnce];
   size_t n = 0;
-  for (const Packet* frame : frames.first(std::min(frames.size(), kAtOnce)))
-    n += peek_tuple(*frame, link_header_bytes, tuples[n]) ? 1 : 0;
-  established.prefetch({tuples, n});
+  for (Packet* frame : frames.first(std::min(frames.size(), kAtOnce))) {
+    inet::FourTuple tuple;
+    if (!peek_tuple(*frame, link_header_bytes, tuple)) continue;
+    hashes[n++] = frame->flow_hash = established.hash_of(tuple);
+  }
+  established.prefetch({hashes, n});
 }
 
 void Tcp::on_time(Time now) {

@@ -15,6 +15,7 @@
 #include "inet/ports.h"
 #include "inet/sock_options.h"
 #include "inet/tables.h"
+#include "inet/tuple_hash.h"
 #include "ip/ip.h"
 #include "tcp/conn.h"
 #include "tcp/dormant.h"
@@ -125,8 +126,8 @@ class Tcp final : public ip::Transport {
   TimerWheel time_wait_wheel;  // TimeWait::timer
   Counts counts;
   // Keyed secrets: initial sequence numbers and timestamp offsets (RFC 6528), SYN cookies.
-  SipKey isn_key;
-  SipKey ts_key;
+  inet::SecretHash isn_hash;
+  inet::SecretHash ts_hash;
   SipKey syncookie_keys[2];
   inet::OptionsCache options_cache;
   inet::SockOptions* default_options;          // what a socket is created with; shared until it changes one

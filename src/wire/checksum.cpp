@@ -21,14 +21,13 @@ uint64_t add_with_carry(uint64_t a, uint64_t b) {
   return a + (a < b ? 1 : 0);
 }
 
-// 16 bits are left; 0 only when the sum is 0.
+// 16 bits are left; 0 only when the sum is 0. A half is added to the other with the carry that this makes by adding the
+// whole to itself turned around: the upper half of the result is what is wanted.
 uint16_t fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return static_cast<uint16_t>(half >> 16);
 }
 
 uint16_t to_big_endian(uint16_t v) {

@@ -63,9 +63,8 @@ uint32_t emit_ipv4(const Ipv4Header& h, MutableBytes out) {
                          (flags | h.fragment_offset / 8u);
   const uint64_t second = uint64_t{h.ttl} << 56 | uint64_t{h.protocol} << 48 | h.src.v4();
   const uint32_t dst = h.dst.v4();
-  uint64_t sum = 0;
-  for (const uint64_t word : {first, second, uint64_t{dst}})
-    sum += (word >> 32) + (word & 0xffffffff);
+  const auto halves = [](uint64_t word) { return (word >> 32) + (word & 0xffffffff); };
+  const uint64_t sum = halves(first) + halves(second) + dst;
   store_be64(out.data(), first);
   store_be64(out.data() + 8, second | uint64_t{checksum_fold(sum)} << 32);
   store_be32(out.data() + 16, dst);

@@ -67,6 +67,15 @@ void read_option(uint8_t kind, ByteView value, bool is_syn, TcpOptions& out) {
   }
 }
 
+// The options of nearly every segment but a SYN: nop, nop, timestamp.
+bool read_lone_timestamp(const uint8_t* p, uint32_t length, TcpOptions& out) {
+  if (length != 12 || load_be32(p) != (kNop << 24 | kNop << 16 | kTimestamp << 8 | 10u)) return false;
+  out.has_timestamp = true;
+  out.tsval = load_be32(p + 4);
+  out.tsecr = load_be32(p + 8);
+  return true;
+}
+
 // What an emitted header will carry: the same answers for measuring and for writing.
 struct Layout {
   uint32_t length = 0;
@@ -159,7 +168,9 @@ bool parse_tcp(ByteView bytes, TcpHeader& h) {
   h.window = load_be16(p + 14);
   h.urgent = load_be16(p + 18);
   h.header_length = header_length;
-  parse_tcp_options(bytes.subspan(kTcpHeaderBytes, header_length - kTcpHeaderBytes), h.syn(), h.options);
+  const uint32_t length = header_length - kTcpHeaderBytes;
+  if (!read_lone_timestamp(p + kTcpHeaderBytes, length, h.options))
+    parse_tcp_options(bytes.subspan(kTcpHeaderBytes, length), h.syn(), h.options);
   return true;
 }
 
