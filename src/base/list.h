@@ -42,6 +42,18 @@ class List {
     return t;
   }
 
+  // All of `from` behind what is here, which keeps its order, in one step.
+  void take_all(List& from) {
+    if (from.is_empty()) return;
+    ListNode* first = from.head_.next;
+    ListNode* last = from.head_.prev;
+    from.head_.prev = from.head_.next = &from.head_;
+    first->prev = head_.prev;
+    head_.prev->next = first;
+    last->next = &head_;
+    head_.prev = last;
+  }
+
   class iterator {
    public:
     iterator(ListNode* n) : node_(n) {}

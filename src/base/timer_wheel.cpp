@@ -109,8 +109,7 @@ void TimerWheel::take_slot(Position p, TimerList& out) {
   const uint64_t bit = uint64_t{1} << p.slot;
   if ((occupied_[p.level] & bit) == 0) return;
   occupied_[p.level] &= ~bit;
-  while (Timer* t = slots_[p.level][p.slot].timers.pop_front())
-    out.push_back(t);
+  out.take_all(slots_[p.level][p.slot].timers);
 }
 
 void TimerWheel::fire_current(Time now, int* extra_passes) {

@@ -31,8 +31,9 @@ Ports::Impl::Impl(Netns& n, Rng& r)
 }
 
 Ports::Impl::~Impl() {
-  for (uint32_t port = 0; port < 65536; ++port)
-    delete slots[port].load(std::memory_order_relaxed);
+  for (uint32_t port = 0; port < 65536; ++port) {
+    if (PortSlot* p = slots[port].load(std::memory_order_relaxed); p != nullptr) slot_slab.destroy(p);
+  }
   std::free(slots);
   std::free(perturb);
 }
@@ -41,12 +42,10 @@ PortSlot& Ports::Impl::slot(uint16_t port) {
   std::atomic<PortSlot*>& at = slots[port];
   PortSlot* there = at.load(std::memory_order_acquire);
   if (there != nullptr) return *there;
-  auto* fresh = new PortSlot(port);
-  if (at.compare_exchange_strong(there, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
-    slots_made.fetch_add(1, std::memory_order_relaxed);
-    return *fresh;
-  }
-  delete fresh;
+  PortSlot* fresh = slot_slab.create(port);
+  LEAT_CHECK(fresh != nullptr);
+  if (at.compare_exchange_strong(there, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) return *fresh;
+  slot_slab.destroy(fresh);
   return *there;
 }
 
@@ -104,7 +103,7 @@ bool Ports::Impl::try_bind(Sock& s, uint16_t port, BindFor purpose) {
   PortSlot& p = slot(port);
   Guard g(p.lock);
   if (p.conflicts_with(s, purpose, hash)) return false;
-  hang(s, p, p.bound);
+  hang(s, p, p.bound());
   return true;
 }
 
@@ -150,7 +149,7 @@ void Ports::inherit(BoundSock& child, const Sock& listener) {
   child.v6only = listener.v6only;
   PortSlot& p = impl_->slot(own != 0 ? own : static_cast<uint16_t>(listener.local_port));
   Guard g(p.lock);
-  impl_->hang(child, p, p.children);
+  impl_->hang(child, p, p.children());
 }
 
 void Ports::hand_over(BoundSock& from, BoundSock& to) {
@@ -191,7 +190,7 @@ size_t Ports::buckets() const {
 }
 size_t Ports::bytes() const {
   return 65536 * sizeof(PortSlot*) + kPerturb * sizeof(uint32_t) + impl_->destinations.bytes() +
-         impl_->slots_made.load(std::memory_order_relaxed) * sizeof(PortSlot);
+         impl_->slot_slab.bytes();
 }
 
 }  // namespace leat::inet

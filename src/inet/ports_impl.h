@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
+#include "base/slab.h"
 #include "base/spinlock.h"
 #include "inet/bind_bucket.h"
 #include "inet/destination_ports.h"
@@ -15,21 +17,40 @@ namespace leat::inet {
 
 inline constexpr uint32_t kPerturb = 65536;  // Linux's INET_TABLE_PERTURB_SIZE
 
-struct PortSlot {
+// In one cache line what connect() looks at, and what a connection that ends does: most ports have no more.
+struct alignas(64) PortSlot {
   explicit PortSlot(uint16_t p) : port(p) {}
   bool is_empty() const { return is_connect_only() && connected.is_empty(); }
-  bool is_connect_only() const { return bound.is_empty() && children.is_empty(); }
-  bool conflicts_with(const BoundSock& s, BindFor purpose, const WordHash& hash) {
-    return bound.conflicts_with(s, purpose, hash) || connected.conflicts_with(s, purpose, hash) ||
-           children.conflicts_with(s, purpose, hash);
+  bool is_connect_only() const {
+    return others == nullptr || (others->bound.is_empty() && others->children.is_empty());
   }
+  bool conflicts_with(const BoundSock& s, BindFor purpose, const WordHash& hash) {
+    return connected.conflicts_with(s, purpose, hash) ||
+           (others != nullptr &&
+            (others->bound.conflicts_with(s, purpose, hash) || others->children.conflicts_with(s, purpose, hash)));
+  }
+  BindBucket& bound() { return owners().bound; }
+  BindBucket& children() { return owners().children; }
 
   SpinLock lock;
   const uint16_t port;
-  BindBucket bound{this};
-  BindBucket children{this};
+
+ private:
+  struct Others {
+    explicit Others(PortSlot* p) : bound(p), children(p) {}
+    BindBucket bound;
+    BindBucket children;
+  };
+  Others& owners() {
+    if (others == nullptr) others = std::make_unique<Others>(this);
+    return *others;
+  }
+  std::unique_ptr<Others> others;  // made with the first of them
+
+ public:
   BindBucket connected{this};
 };
+static_assert(sizeof(PortSlot) == 64);
 
 struct PortRange {
   uint32_t low;
@@ -64,10 +85,10 @@ struct Ports::Impl {
   PortSet reserved;  // ip_local_reserved_ports
   PortSet busy;      // not connect-only
   DestinationPorts destinations;
+  Slab<PortSlot> slot_slab{"tcp_bind_bucket"};
   std::atomic<PortSlot*>* slots;  // by port
   std::atomic<uint32_t>* perturb;
   std::atomic<size_t> ports_used{0};
-  std::atomic<size_t> slots_made{0};
   std::atomic<size_t> connected{0};
 };
 

@@ -212,10 +212,8 @@ bool peek_tuple(const Packet& frame, uint32_t link_header_bytes, inet::FourTuple
 
 }  // namespace
 
-// Only where the table is larger than what stays in the cache anyway.
 void Tcp::expect(std::span<Packet* const> frames, uint32_t link_header_bytes) {
-  constexpr size_t kCached = 2048, kAtOnce = 64;
-  if (established.count() < kCached) return;
+  constexpr size_t kAtOnce = 64;
   uint32_t hashes[kAtOnce];
   size_t n = 0;
   for (Packet* frame : frames.first(std::min(frames.size(), kAtOnce))) {
