@@ -49,6 +49,14 @@ void assign_congestion(Conn& c) {
   c.cc_algorithm = cc::at(chosen != 0 ? chosen : c.tcp.default_congestion.load(std::memory_order_relaxed));
 }
 
+void init_congestion(Conn& c) {
+  const cc::Algorithm* a = c.cc_algorithm;
+  if (a == nullptr) return;
+  if ((a->flags & cc::kDraws) != 0) c.random = c.tcp.ns.rng.next32();
+  if (a->init != nullptr) a->init(c);
+  c.cc_initialized = true;
+}
+
 void release_congestion(Conn& c) {
   if (c.cc_initialized && c.cc_algorithm != nullptr && c.cc_algorithm->release != nullptr) c.cc_algorithm->release(c);
   c.cc_initialized = false;

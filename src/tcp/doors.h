@@ -19,6 +19,7 @@ bool too_many_orphans(Tcp& tcp, int shift);
 void purge_queues(Conn& c);       // write, retransmit, receive, out-of-order: all memory given back
 void purge_send_queues(Conn& c);  // tcp_write_queue_purge
 void assign_congestion(Conn& c);  // the algorithm that the socket's options name, else the namespace's
+void init_congestion(Conn& c);
 void release_congestion(Conn& c);
 TcpSock* make_sock(Tcp& tcp, Family family);  // without Conn and options; refs is 0. nullptr: no memory
 

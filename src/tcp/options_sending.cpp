@@ -148,9 +148,7 @@ Result<void> set_congestion(Conn& c, std::span<const uint8_t> value) {
   c.cc = cc::State{};
   if (is_unconnected(c)) return {};
   c.prior_ssthresh = 0;
-  c.random = c.tcp.ns.rng.next32();
-  if (a->init != nullptr) a->init(c);
-  c.cc_initialized = true;
+  init_congestion(c);
   return {};
 }
 

@@ -215,9 +215,7 @@ void init_transfer(Conn& c) {
   c.snd_cwnd_stamp = c.jiffies();
   if (!c.cc_initialized) {
     c.prior_ssthresh = 0;
-    c.random = c.tcp.ns.rng.next32();
-    if (c.cc_algorithm != nullptr && c.cc_algorithm->init != nullptr) c.cc_algorithm->init(c);
-    c.cc_initialized = true;
+    init_congestion(c);
   }
   init_buffer_space(c);
 }

@@ -200,7 +200,7 @@ namespace leat::tcp::cc {
 
 const Algorithm kBbr{
     .name = "bbr",
-    .flags = kNonRestricted,
+    .flags = kNonRestricted | kDraws,
     .init = bbr::init,
     .ssthresh = bbr::ssthresh,
     .set_state = bbr::set_state,

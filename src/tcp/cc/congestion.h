@@ -136,6 +136,7 @@ struct AckSample {
 inline constexpr uint8_t kNonRestricted = 1, kNeedsEcn = 2;
 // As a receiver: CE packet by packet (RFC 8257 §3.2), not until CWR. Sets Sender::ce_changed on kEcnIsCe and kEcnNoCe.
 inline constexpr uint8_t kEchoesEachCe = 4;
+inline constexpr uint8_t kDraws = 8;  // Sender::random is seeded before init
 
 // One row of the registry. A nullptr means: nothing to do, but for ssthresh, undo_cwnd and one of cong_avoid and
 // cong_control, which are required.
