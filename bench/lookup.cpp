@@ -142,7 +142,7 @@ struct CountingHooks : inet::NoReaderHooks {
   }
 };
 
-// The bucket's line, and that of each object up to the one that it is.
+// The bucket's line, and that of each object that was looked at, up to the one that it is.
 void count_lines(size_t n) {
   auto world = std::make_unique<World<inet::NullsTable<CountingHooks>>>(n);
   size_t of_lines[5] = {}, sum = 0;
@@ -156,9 +156,9 @@ void count_lines(size_t n) {
     ++of_lines[lines < 5 ? lines : 5 - 1];
   }
   const auto percent = [](size_t part) { return 100.0 * static_cast<double>(part) / kQueries; };
-  std::printf("| %zu | %.2f | %.1f %% | %.1f %% | %.1f %% | %.2f buckets |\n", n, static_cast<double>(sum) / kQueries,
+  std::printf("| %zu | %.2f | %.1f %% | %.1f %% | %.1f %% | %.1f bytes |\n", n, static_cast<double>(sum) / kQueries,
               percent(of_lines[2]), percent(of_lines[3]), percent(of_lines[4]),
-              static_cast<double>(world->table.buckets()) / static_cast<double>(n));
+              static_cast<double>(world->table.bytes()) / static_cast<double>(n));
 }
 
 // Of this thread's CPU time, so that what else runs on the machine counts for less.
@@ -230,7 +230,7 @@ int main(int argc, char** argv) {
   for (const size_t n : sizes)
     measure_size(n);
   std::printf(
-      "\n| connections | cache lines a hit touches, mean | two | three | four or more | for each connection |\n"
+      "\n| connections | cache lines a hit touches, mean | two | three | four or more | table for each connection |\n"
       "|---|---|---|---|---|---|\n");
   for (const size_t n : sizes)
     count_lines(n);

@@ -183,6 +183,7 @@ void lookup(benchmark::State& state, bool hits) {
     socks[i].remote_port = t.remote_port;
     socks[i].refs = 1;
     table.insert(&socks[i]);
+    table.grow_if_needed();
   }
   std::vector<inet::FourTuple> tuples;
   for (size_t i = 0; i < kDraws; ++i)

@@ -45,7 +45,7 @@ namespace leat {
 
 // Bytes of this machine's memory (MemTotal), for StackConfig::memory; 0 where the system does not tell.
 uint64_t memory_of_machine();
-// Buckets of the table of connections for a machine of so much memory, as Linux takes them at start: one for each
+// Entries of the table of connections for a machine of so much memory, as Linux takes them at start: one for each
 // 128 KiB, rounded up to a power of two, 524,288 at most.
 uint32_t ehash_entries_for(uint64_t memory_bytes);
 
@@ -58,8 +58,8 @@ struct StackConfig {
   // tcp_wmem[2], tcp_max_orphans, tcp_max_tw_buckets, tcp_max_syn_backlog and fs.file-max. A Stack asks no system: who
   // wants the machine's says memory_of_machine(). 0: those of a machine of 24 GB, and fs.file-max without limit.
   uint64_t memory = 0;
-  // Buckets of the table of connections, at least: it grows by itself. 0: ehash_entries_for(memory), or 65,536 where
-  // `memory` is 0 too.
+  // Entries of the table of connections (8 bytes each), at least: it grows by itself. 0: ehash_entries_for(memory), or
+  // 65,536 where `memory` is 0 too.
   uint32_t ehash_entries = 0;
   uint32_t max_files = 1048576;  // RLIMIT_NOFILE of this Stack, soft and hard: EMFILE. EPERM: above fs.nr_open
   bool privileged = true;        // may what CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE allow

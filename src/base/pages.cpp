@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -16,11 +17,17 @@ namespace {
 
 constexpr size_t kRegionBytes = 2u << 20;
 constexpr size_t kHugePage = 2u << 20;
+constexpr size_t kPage = 4096;
+constexpr size_t kMappedArray = 64u << 10;
 constexpr size_t kRegionsBeforeHuge = 16;  // what is looked up at random in 32 MB and more finds its pages sooner
 
 void* map(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return p == MAP_FAILED ? nullptr : p;
+}
+
+size_t pages_of(size_t bytes) {
+  return (bytes + kPage - 1) & ~(kPage - 1);
 }
 
 // Maps more than is wanted and gives the ends back.
@@ -159,16 +166,21 @@ void BlockSource::give(void* block, Region* r) {
 }
 
 void* map_array(size_t bytes) {
-  if (bytes < kHugePage) return std::calloc(1, bytes);
-  void* p = map_aligned((bytes + 4095) & ~size_t{4095}, kHugePage);
-  if (p != nullptr) madvise(p, bytes, MADV_HUGEPAGE);
+  if (bytes < kMappedArray) {
+    const size_t lines = (bytes + 63) / 64 * 64;
+    void* p = std::aligned_alloc(64, lines);
+    return p == nullptr ? nullptr : std::memset(p, 0, lines);
+  }
+  const bool is_huge = bytes >= kHugePage;
+  void* p = map_aligned(pages_of(bytes), is_huge ? kHugePage : kPage);
+  if (p != nullptr && is_huge) madvise(p, bytes, MADV_HUGEPAGE);
   return p;
 }
 
 void unmap_array(void* array, size_t bytes) {
   if (array == nullptr) return;
-  if (bytes < kHugePage) return std::free(array);
-  munmap(array, (bytes + 4095) & ~size_t{4095});
+  if (bytes < kMappedArray) return std::free(array);
+  munmap(array, pages_of(bytes));
 }
 
 }  // namespace leat

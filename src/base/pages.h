@@ -42,8 +42,8 @@ class BlockSource {
   SpinLock lock_;
 };
 
-// Memory for one large array, zeroed, in huge pages where the system has them for who asks: a table that is read at
-// random finds its pages with fewer misses. nullptr: memory is out.
+// Memory for one large array, zeroed, aligned to a cache line, in huge pages where the system has them for who asks: a
+// table that is read at random finds its pages with fewer misses. nullptr: memory is out.
 void* map_array(size_t bytes);
 void unmap_array(void* array, size_t bytes);
 

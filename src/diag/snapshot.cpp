@@ -195,7 +195,7 @@ void Collector::add_listeners() {
 }
 
 uint32_t Collector::add_some_connections(uint32_t cursor) {
-  constexpr uint32_t kBuckets = 4096;
+  constexpr uint32_t kBuckets = 512;  // of four connections at most, on average
   return impl_.tcp.established.for_each_some(cursor, kBuckets, [this](SockCommon& s) { add(s); });
 }
 

@@ -47,7 +47,7 @@ struct FourTuple {
 
 // IPv4 addresses lie in place; IPv6 ones behind the object, where `v6_addresses` of the concrete type says (both
 // behind local()/remote()). The first word is the hash chain and survives a free (Slab keeps it): a reader that was
-// on this object when it was freed still finds its way to some chain's end and notices there (nulls).
+// on this object when it was freed still finds his way to some chain's end, or no way, and notices there.
 //
 // Who makes one: constructs it, fills it in, and stores `refs` once, from 0 to what it holds; from then on refs is
 // only added to and taken from, because a reader who remembers the memory's last life may hold a reference already.
@@ -56,9 +56,10 @@ struct FourTuple {
 // it, so that they are in one cache line.
 struct SockCommon {
   using ReadAfterFree = void;  // says so to Slab::create, which then leaves what has no initialiser as it was
-  Reused<uintptr_t> chain;     // 0: not hashed; else the next SockCommon*, or a nulls value (odd): see nulls_table.h
-  Reused<uint32_t> refs;       // 0: free or dying; a look-up takes a reference only if it is not 0
-  Reused<uint32_t> hash;       // 0: not hashed
+  Reused<uintptr_t>
+      chain;              // 0: not hashed; odd: in a slot or a chain's last; else the next SockCommon*: ehash_bucket.h
+  Reused<uint32_t> refs;  // 0: free or dying; a look-up takes a reference only if it is not 0
+  Reused<uint32_t> hash;  // 0: not hashed
   Reused<uint32_t> remote_v4;  // host order
   Reused<uint32_t> local_v4;
   Reused<uint16_t> local_port;  // host order
@@ -84,11 +85,11 @@ struct SockCommon {
   bool matches(const FourTuple& t, uint16_t ifindex) const;  // all four, and the device when bound to one
 
   bool try_get() {  // Linux's refcount_inc_not_zero
-    uint32_t r = refs.load(std::memory_order_relaxed);
-    while (r != 0) {
+    for (;;) {
+      uint32_t r = refs.load(std::memory_order_acquire);  // who sees 0 sees what its owner did before
+      if (r == 0) return false;
       if (swap_if(refs, r, r + 1)) return true;
     }
-    return false;
   }
   void get() { count_up(refs, 1u); }
   bool put() { return count_down(refs, 1u, std::memory_order_acq_rel) == 1; }  // true: the caller destroys

@@ -9,7 +9,7 @@ struct EstablishedTable::Impl : NullsTable<NoReaderHooks> {
   using NullsTable::NullsTable;
 };
 
-EstablishedTable::EstablishedTable(Rng& rng, uint32_t buckets) : impl_(std::make_unique<Impl>(rng, buckets)) {}
+EstablishedTable::EstablishedTable(Rng& rng, uint32_t entries) : impl_(std::make_unique<Impl>(rng, entries)) {}
 EstablishedTable::~EstablishedTable() = default;
 
 void EstablishedTable::set_release(Release release, void* context) {
@@ -20,7 +20,7 @@ SockCommon* EstablishedTable::lookup(uint32_t hash, const FourTuple& t, uint16_t
   return impl_->lookup(hash, t, ifindex);
 }
 
-// Three passes: heads on their way, first objects on their way, look.
+// Three passes: buckets on their way, objects on their way, look.
 void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex,
                                     std::span<SockCommon*> out) const {
   constexpr size_t kAtOnce = 32;
@@ -30,12 +30,10 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
     const size_t n = tuples.size() - done < kAtOnce ? tuples.size() - done : kAtOnce;
     for (size_t i = 0; i < n; ++i) {
       hashes[i] = impl_->hash_of(tuples[done + i]);
-      impl_->prefetch_head(hashes[i]);
+      impl_->prefetch_bucket(hashes[i]);
     }
     for (size_t i = 0; i < n; ++i)
-      impl_->prefetch_first(hashes[i]);
-    for (size_t i = 0; i < n; ++i)
-      impl_->prefetch_second(hashes[i]);
+      impl_->prefetch_object(hashes[i]);
     for (size_t i = 0; i < n; ++i)
       out[done + i] = impl_->lookup(hashes[i], tuples[done + i], ifindex);
   }
@@ -43,11 +41,9 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
 
 void EstablishedTable::prefetch(std::span<const uint32_t> hashes) const {
   for (const uint32_t hash : hashes)
-    impl_->prefetch_head(hash);
+    impl_->prefetch_bucket(hash);
   for (const uint32_t hash : hashes)
-    impl_->prefetch_first(hash);
-  for (const uint32_t hash : hashes)
-    impl_->prefetch_second(hash);
+    impl_->prefetch_object(hash);
 }
 
 uint32_t EstablishedTable::hash_of(const FourTuple& t) const {

@@ -1,9 +1,10 @@
 // The tables of connections: ehash (connections, requests and time-waits in one), lhash2 (listeners).
 //
-// Looking up takes no lock and writes no shared line but the reference count of what it found. Chains are singly
-// linked through SockCommon::chain and end in a "nulls" value that names the bucket: a reader that was carried into
-// another chain by an object's reuse sees a foreign end and starts again; a hit is compared again after its reference
-// is taken (Linux's __inet_lookup_established). Adding and removing takes the bucket's lock. How: nulls_table.h.
+// Looking up takes no lock and writes no shared line but the reference count of what it found. A bucket is a cache line
+// with seven slots, and a chain for what finds no slot, singly linked through SockCommon::chain; it ends in a "nulls"
+// value that names the bucket: a reader that was carried into another chain by an object's reuse sees a foreign end and
+// starts again; a hit is compared again after its reference is taken (Linux's __inet_lookup_established). Adding and
+// removing takes the bucket's lock. How: nulls_table.h.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ namespace leat::inet {
 
 class EstablishedTable {
  public:
-  EstablishedTable(Rng& rng, uint32_t buckets);  // a power of two; see grow_if_needed()
+  // Entries of 8 bytes, as Linux counts them, a power of two: eight make a bucket. See grow_if_needed().
+  EstablishedTable(Rng& rng, uint32_t entries);
   ~EstablishedTable();
 
   // Looking up and for_each take references for a moment; when the owner lets go in that moment, theirs is the last,
@@ -48,14 +50,14 @@ class EstablishedTable {
   bool remove(SockCommon* s);  // false: was not hashed
   static bool is_hashed(const SockCommon* s) { return s->chain != 0; }
 
-  // Makes room when there are fewer than two buckets for an object, and gives it back after a burst (never below the
+  // Makes room when there are more than four objects for a bucket, and gives it back after a burst (never below the
   // first size): called by the owner at the end of a turn, and does a bounded amount of work. Lookups and changes go on
   // meanwhile. When the last bucket has moved it waits for a grace period (rcu_synchronize) to free the old array: the
   // caller holds no lock and no pointer that it did not reference.
   void grow_if_needed();
 
   size_t count() const;
-  uint32_t buckets() const;
+  uint32_t buckets() const;  // of 64 bytes
   size_t bytes() const;
 
   // Calls f(SockCommon&) with a reference held for each entry that is there throughout; others may be missed.

@@ -1,125 +1,123 @@
-// The checks of a reader, each shown to be needed: an interleaving that is right with it and wrong without it.
+// The checks of a reader, each shown to be needed: an interleaving that is right with it and wrong without it. In the
+// slots of a bucket and in its chain, which begins behind seven others.
 #include "inet/nulls_table.h"
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <new>
-
-#include "support.h"
+#include "nulls_table_support.h"
 
 namespace leat::inet::test {
 namespace {
 
-template <bool CheckEnd, bool CompareAgain, bool CheckReplaced = true>
-struct TestHooks {
-  static constexpr bool kCheckEnd = CheckEnd;
-  static constexpr bool kCompareAgain = CompareAgain;
-  static constexpr bool kCheckReplaced = CheckReplaced;
-  static inline std::function<void(const SockCommon*)> object, candidate;
-  static void on_object(const SockCommon* s) { run(object, s); }
-  static void on_candidate(const SockCommon* s) { run(candidate, s); }
-  static void run(std::function<void(const SockCommon*)>& f, const SockCommon* s) {
-    if (!f) return;
-    const auto once = std::move(f);
-    f = nullptr;
-    once(s);
-  }
-};
+enum class Place { kSlots, kChain };
 
-// A table of 16 buckets with `first` and `second`, in this order, in one chain, and tuples of other chains.
+// Sixteen buckets. `first` and `second` are in one of them: in this order in its chain, or in its slots.
 template <class Hooks>
 struct Scene {
-  Scene() {
-    const uint32_t bucket = table.hash_of(numbered(0)) & 15;
-    uint32_t same = 0, elsewhere = 0;
-    for (uint32_t n = 1; same == 0; ++n)
-      same = (table.hash_of(numbered(n)) & 15) == bucket ? n : 0;
-    for (uint32_t n = 1; elsewhere == 0; ++n)
-      elsewhere = (table.hash_of(numbered(n)) & 15) != bucket ? n : 0;
-    of_second = numbered(0);
-    of_first = numbered(same);
-    of_other_chain = numbered(elsewhere);
-    set_tuple(second, of_second);
-    set_tuple(first, of_first);
-    table.insert(&second);
-    table.insert(&first);
+  explicit Scene(Place place = Place::kChain) {
+    if (place == Place::kChain) fill_slots(table, tuples, kHome, fillers);
+    fill_slots(table, tuples, kFull, fillers);
+    of_second = tuples.of_bucket(kHome);
+    of_first = tuples.of_bucket(kHome);
+    of_other_chain = tuples.of_bucket(kFull);
+    of_other_slot = tuples.of_bucket(kEmpty);
+    add(table, second, of_second);
+    add(table, first, of_first);
     table.set_release([](void* c, SockCommon*) { ++*static_cast<int*>(c); }, &released);
   }
   // The object goes the way of a closed connection, and its memory becomes the connection of another tuple.
   void reuse(Sock4& s, const FourTuple& t) {
     table.remove(&s);
     ASSERT_TRUE(s.put());
-    s.~Sock4();
-    Sock4* again = new (&s) Sock4;
-    set_tuple(*again, t);
-    table.insert(again);
+    table.insert(&made_again(s, t));
   }
   SockCommon* lookup(const FourTuple& t) { return table.lookup(table.hash_of(t), t, 1); }
 
+  static constexpr uint32_t kHome = 3, kFull = 5, kEmpty = 9;
   Rng rng{seed_of(3)};
-  NullsTable<Hooks> table{rng, 16};
-  FourTuple of_first, of_second, of_other_chain;
+  NullsTable<Hooks> table{rng, 128};
+  Tuples<Hooks> tuples{table};
+  FourTuple of_first, of_second, of_other_chain, of_other_slot;
+  std::deque<Sock4> fillers;
   Sock4 first, second;
   int released = 0;
 };
 
-TEST(NullsTable, AReaderCarriedIntoAnotherChainNoticesAtItsEnd) {
-  using Hooks = TestHooks<true, true>;
-  Scene<Hooks> s;
+template <class Hooks>
+SockCommon* carried_off(Scene<Hooks>& s, const FourTuple& to) {
   Hooks::object = [&](const SockCommon* at) {
     EXPECT_EQ(at, &s.first);
-    s.reuse(s.first, s.of_other_chain);
+    s.reuse(s.first, to);
   };
-  EXPECT_EQ(s.lookup(s.of_second), &s.second);
+  return s.lookup(s.of_second);
+}
+
+TEST(NullsTable, AReaderCarriedIntoAnotherChainNoticesAtItsEnd) {
+  Scene<AllChecks> s;
+  EXPECT_EQ(carried_off(s, s.of_other_chain), &s.second);
+}
+
+TEST(NullsTable, AReaderWhoseObjectGetsASlotElsewhereNotices) {
+  Scene<AllChecks> s;
+  EXPECT_EQ(carried_off(s, s.of_other_slot), &s.second);
 }
 
 TEST(NullsTable, WithoutTheCheckOfTheEndItWouldMissAConnection) {
-  using Hooks = TestHooks<false, true>;
-  Scene<Hooks> s;
-  Hooks::object = [&](const SockCommon*) { s.reuse(s.first, s.of_other_chain); };
-  EXPECT_EQ(s.lookup(s.of_second), nullptr);
+  Scene<TestHooks<false>> chain, slot;
+  EXPECT_EQ(carried_off(chain, chain.of_other_chain), nullptr);
+  EXPECT_EQ(carried_off(slot, slot.of_other_slot), nullptr);
 }
 
 TEST(NullsTable, AnObjectReusedBeforeItsReferenceIsTakenIsNotReturned) {
-  using Hooks = TestHooks<true, true>;
-  Scene<Hooks> s;
-  Hooks::candidate = [&](const SockCommon* at) {
-    EXPECT_EQ(at, &s.second);
-    s.reuse(s.second, s.of_other_chain);
-  };
-  EXPECT_EQ(s.lookup(s.of_second), nullptr);
-  EXPECT_EQ(s.second.refs, 1u);
+  for (const Place place : {Place::kSlots, Place::kChain}) {
+    Scene<AllChecks> s(place);
+    AllChecks::candidate = [&](const SockCommon* at) {
+      EXPECT_EQ(at, &s.second);
+      s.reuse(s.second, s.of_other_chain);
+    };
+    EXPECT_EQ(s.lookup(s.of_second), nullptr);
+    EXPECT_EQ(s.second.refs, 1u);
+  }
 }
 
 TEST(NullsTable, WithoutComparingAgainItWouldReturnAStranger) {
   using Hooks = TestHooks<true, false>;
-  Scene<Hooks> s;
-  Hooks::candidate = [&](const SockCommon*) { s.reuse(s.second, s.of_other_chain); };
-  SockCommon* found = s.lookup(s.of_second);
-  ASSERT_EQ(found, &s.second);
-  EXPECT_FALSE(found->matches(s.of_second, 1));
+  for (const Place place : {Place::kSlots, Place::kChain}) {
+    Scene<Hooks> s(place);
+    Hooks::candidate = [&](const SockCommon*) { s.reuse(s.second, s.of_other_chain); };
+    SockCommon* found = s.lookup(s.of_second);
+    ASSERT_EQ(found, &s.second);
+    EXPECT_FALSE(found->matches(s.of_second, 1));
+  }
+}
+
+TEST(NullsTable, ASlotTakenByAnotherUnderAReaderIsNotReturned) {
+  Scene<AllChecks> s(Place::kSlots);
+  Sock4 other;
+  const FourTuple of_other = s.tuples.of_bucket(s.kHome);
+  AllChecks::object = [&](const SockCommon* at) {
+    EXPECT_EQ(at, &s.second);
+    s.table.remove(&s.second);
+    add(s.table, other, of_other);
+  };
+  EXPECT_EQ(s.lookup(s.of_second), nullptr);
+  EXPECT_EQ(find(s.table, of_other), &other);
 }
 
 TEST(NullsTable, AReaderOnAnObjectThatIsTakenOutStartsAgain) {
-  using Hooks = TestHooks<true, true>;
-  Scene<Hooks> s;
-  Hooks::object = [&](const SockCommon*) { s.table.remove(&s.first); };
+  Scene<AllChecks> s;
+  AllChecks::object = [&](const SockCommon*) { s.table.remove(&s.first); };
   EXPECT_EQ(s.lookup(s.of_second), &s.second);
 }
 
 TEST(NullsTable, AnObjectReusedInTheSameChainHasAllOfItBehindIt) {
-  using Hooks = TestHooks<true, true>;
-  Scene<Hooks> s;
+  Scene<AllChecks> s;
   // The reader stands on `second`, the last, when it becomes `first`'s replacement: at the head, not in its place.
-  Hooks::object = [&](const SockCommon*) {
-    Hooks::object = [&](const SockCommon* at) {
+  AllChecks::object = [&](const SockCommon*) {
+    AllChecks::object = [&](const SockCommon* at) {
       ASSERT_EQ(at, &s.second);
       s.table.remove(&s.second);
-      s.second.~Sock4();
-      Sock4* again = new (&s.second) Sock4;
-      set_tuple(*again, s.of_first);
-      ASSERT_TRUE(s.table.replace(&s.first, again));
+      ASSERT_TRUE(s.table.replace(&s.first, &made_again(s.second, s.of_first)));
     };
   };
   EXPECT_EQ(s.lookup(s.of_second), nullptr);
@@ -139,131 +137,182 @@ bool finds_fresh_behind_its_back() {
   return s.lookup(s.of_second) == &fresh;
 }
 
-TEST(NullsTable, AReplacedConnectionIsFoundAlsoBetweenTheTwoPlaces) {
-  EXPECT_TRUE((finds_fresh_behind_its_back<TestHooks<true, true>>()));
+// The reader has the old one of a slot in his hand when its owner lets go of it.
+template <class Hooks>
+bool finds_fresh_in_the_slot() {
+  Scene<Hooks> s(Place::kSlots);
+  Sock4 fresh;
+  set_tuple(fresh, s.of_second);
+  Hooks::candidate = [&](const SockCommon* at) {
+    EXPECT_EQ(at, &s.second);
+    EXPECT_TRUE(s.table.replace(&s.second, &fresh));
+    EXPECT_TRUE(s.second.put());
+  };
+  return s.lookup(s.of_second) == &fresh;
 }
 
-TEST(NullsTable, WithoutTheCountOfReplacementsItWouldBeMissed) {
-  EXPECT_FALSE((finds_fresh_behind_its_back<TestHooks<true, true, false>>()));
+// The reader stands on the first of the chain, has not seen the second in a slot, and finds it no more in the chain.
+template <class Hooks>
+bool finds_who_got_a_slot() {
+  Scene<Hooks> s;
+  Hooks::object = [&](const SockCommon* at) {
+    EXPECT_EQ(at, &s.first);
+    s.table.remove(&s.first);
+    s.table.remove(&s.fillers[0]);  // its slot is the second's
+    s.table.insert(&s.first);       // alone in the chain
+  };
+  return s.lookup(s.of_second) == &s.second;
+}
+
+TEST(NullsTable, AReplacedConnectionIsFoundAlsoBetweenTheTwoPlaces) {
+  EXPECT_TRUE(finds_fresh_behind_its_back<AllChecks>());
+  EXPECT_TRUE(finds_fresh_in_the_slot<AllChecks>());
+}
+
+TEST(NullsTable, AConnectionThatGetsASlotIsFoundAlsoBetweenTheTwoPlaces) {
+  EXPECT_TRUE(finds_who_got_a_slot<AllChecks>());
+}
+
+TEST(NullsTable, WithoutTheCountOfChangesItWouldBeMissed) {
+  using Hooks = TestHooks<true, true, false>;
+  EXPECT_FALSE(finds_fresh_behind_its_back<Hooks>());
+  EXPECT_FALSE(finds_fresh_in_the_slot<Hooks>());
+  EXPECT_FALSE(finds_who_got_a_slot<Hooks>());
 }
 
 TEST(NullsTable, WhoeverLetsGoLastReleases) {
-  using Hooks = TestHooks<true, true>;
-  Scene<Hooks> s;
-  // Reused as another, and closed by its owner while the reader holds a reference on it.
-  Hooks::candidate = [&](const SockCommon*) {
-    s.reuse(s.second, s.of_other_chain);
-    s.second.get();  // stands for the reader's own, which it takes next
-    s.table.remove(&s.second);
-    EXPECT_FALSE(s.second.put());
-    EXPECT_FALSE(s.second.refs == 0u);
-  };
-  EXPECT_EQ(s.lookup(s.of_second), nullptr);
-  EXPECT_EQ(s.second.refs, 1u);
-  EXPECT_EQ(s.released, 0);
-}
-
-// Growth in the middle of a look-up: 8192 buckets, of which one call moves the first 4096 at most, so that the old
-// array is still there when the reader goes on.
-TEST(NullsTable, AChainThatMovesUnderAReaderLosesNothing) {
-  using Hooks = TestHooks<true, true>;
-  Rng rng(seed_of(4));
-  NullsTable<Hooks> table(rng, 8192);
-  std::deque<Sock4> socks;
-  while (table.count() < 4100) {
-    set_tuple(socks.emplace_back(), numbered(static_cast<uint32_t>(socks.size())));
-    table.insert(&socks.back());
-  }
-  int moved = 0;
-  for (Sock4& s : socks) {
-    if ((s.hash & 8191) >= 4096) continue;
-    NullsTable<Hooks>* t = &table;
-    Hooks::object = [&moved, t](const SockCommon*) {
-      ++moved;
-      if (moved == 1) t->grow_if_needed();
+  for (const Place place : {Place::kSlots, Place::kChain}) {
+    Scene<AllChecks> s(place);
+    // Reused as another, and closed by its owner while the reader holds a reference on it.
+    AllChecks::candidate = [&](const SockCommon*) {
+      s.reuse(s.second, s.of_other_chain);
+      s.second.get();  // stands for the reader's own, which it takes next
+      s.table.remove(&s.second);
+      EXPECT_FALSE(s.second.put());
+      EXPECT_FALSE(s.second.refs == 0u);
     };
-    ASSERT_EQ(table.lookup(s.hash, s.tuple(), 1), &s);
-    Hooks::object = nullptr;
-  }
-  EXPECT_EQ(table.buckets(), 16384u);
-}
-
-// Each object of a chain of four, as the place of a reader when the chain is split.
-TEST(NullsTable, AReaderAnywhereInAChainThatIsSplitFindsAll) {
-  using Hooks = TestHooks<true, true>;
-  for (int stop = 1; stop <= 4; ++stop) {
-    for (int wanted = 0; wanted < 5; ++wanted) {
-      Rng rng(seed_of(5));
-      NullsTable<Hooks> table(rng, 8192);
-      std::deque<Sock4> socks, others;
-      uint32_t n = 0;
-      while (socks.size() < 5) {
-        const FourTuple t = numbered(n++);
-        if ((table.hash_of(t) & 8191) != 7) continue;
-        set_tuple(socks.emplace_back(), t);
-      }
-      for (int i = 3; i >= 0; --i)
-        table.insert(&socks[static_cast<size_t>(i)]);  // chain: 0 1 2 3; 4 is a miss
-      while (table.count() < 4100) {
-        set_tuple(others.emplace_back(), numbered(n++));
-        if ((table.hash_of(others.back().tuple()) & 8191) != 7) table.insert(&others.back());
-      }
-      int at = 0;
-      std::function<void(const SockCommon*)> step = [&](const SockCommon*) {
-        if (++at == stop) {
-          table.grow_if_needed();
-        } else {
-          Hooks::object = step;
-        }
-      };
-      Hooks::object = step;
-      SockCommon* expected = wanted == 4 ? nullptr : &socks[static_cast<size_t>(wanted)];
-      const FourTuple t = socks[static_cast<size_t>(wanted)].tuple();
-      ASSERT_EQ(table.lookup(table.hash_of(t), t, 1), expected) << stop << " " << wanted;
-      Hooks::object = nullptr;
-    }
+    EXPECT_EQ(s.lookup(s.of_second), nullptr);
+    EXPECT_EQ(s.second.refs, 1u);
+    EXPECT_EQ(s.released, 0);
   }
 }
 
-// Several buckets are joined into one: its end may have been reached from any of them. The first call of
-// grow_if_needed moves buckets 0 to 4095 of 8192; the reader is in a later one.
-TEST(NullsTable, AReaderCarriedIntoTheChainThatItsOwnIsJoinedToStartsAgain) {
-  using Hooks = TestHooks<true, true>;
-  Rng rng(seed_of(6));
-  NullsTable<Hooks> table(rng, 1);
+// ---- one bucket: slots and chain ----
+
+struct OneBucket : testing::Test {
+  Sock4& add_one() {
+    const auto n = static_cast<uint32_t>(socks.size());
+    add(table, socks.emplace_back(), numbered(n));
+    return socks.back();
+  }
+  int objects_looked_at(const FourTuple& t) {
+    AllChecks::objects = 0;
+    find(table, t);
+    return AllChecks::objects;
+  }
+  void expect_all_found(uint32_t from = 0) {
+    for (size_t i = from; i < socks.size(); ++i)
+      EXPECT_EQ(find(table, socks[i].tuple()), &socks[i]) << i;
+  }
+  Rng rng{seed_of(7)};
+  NullsTable<AllChecks> table{rng, 1};
   std::deque<Sock4> socks;
-  for (uint32_t n = 0; n < 4000; ++n) {
-    set_tuple(socks.emplace_back(), numbered(n));
-    table.insert(&socks.back());
-    table.grow_if_needed();
+};
+
+TEST_F(OneBucket, SevenAreFoundAtOnceAndTheRestInTheChain) {
+  for (int i = 0; i < 10; ++i)
+    add_one();
+  EXPECT_EQ(table.buckets(), 1u);
+  expect_all_found();
+  for (size_t i = 0; i < 7; ++i)
+    EXPECT_EQ(objects_looked_at(socks[i].tuple()), 1) << i;
+  for (size_t i = 7; i < 10; ++i)
+    EXPECT_EQ(objects_looked_at(socks[i].tuple()), 10 - static_cast<int>(i)) << i;  // the last one is the first
+  EXPECT_EQ(objects_looked_at(numbered(99)), 3);
+}
+
+TEST_F(OneBucket, WhoGoesFromASlotLeavesItToTheChain) {
+  for (int i = 0; i < 10; ++i)
+    add_one();
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(table.remove(&socks[i]));
+    EXPECT_EQ(find(table, socks[i].tuple()), nullptr);
+    expect_all_found(static_cast<uint32_t>(i) + 1);
   }
-  ASSERT_EQ(table.buckets(), 8192u);
-  for (Sock4& s : socks)
-    table.remove(&s);
-  uint32_t n = 5000;
-  const auto next_of_bucket = [&](auto wanted) {
-    while (!wanted(table.hash_of(numbered(n)) & 8191))
-      ++n;
-    return numbered(n++);
-  };
-  Sock4 carried, wanted;
-  set_tuple(wanted, next_of_bucket([](uint32_t b) { return b >= 4096; }));
-  const uint32_t bucket = table.hash_of(wanted.tuple()) & 8191;
-  set_tuple(carried, next_of_bucket([=](uint32_t b) { return b == bucket; }));
-  const FourTuple joined = next_of_bucket([=](uint32_t b) { return b < 4096 && (b & 7) == (bucket & 7); });
-  table.insert(&wanted);
-  table.insert(&carried);
-  Hooks::object = [&](const SockCommon* at) {
-    ASSERT_EQ(at, &carried);
-    table.grow_if_needed();
-    EXPECT_EQ(table.buckets(), 8u);
-    table.remove(&carried);
-    carried.~Sock4();
-    set_tuple(*new (&carried) Sock4, joined);
-    table.insert(&carried);
-  };
-  EXPECT_EQ(table.lookup(table.hash_of(wanted.tuple()), wanted.tuple(), 1), &wanted);
-  EXPECT_EQ(table.lookup(table.hash_of(joined), joined, 1), &carried);
+  for (size_t i = 3; i < 10; ++i)
+    EXPECT_EQ(objects_looked_at(socks[i].tuple()), 1) << i;
+  EXPECT_EQ(objects_looked_at(numbered(99)), 0);
+  for (size_t i = 3; i < 10; ++i)
+    ASSERT_TRUE(table.remove(&socks[i]));
+  EXPECT_EQ(table.count(), 0u);
+}
+
+TEST_F(OneBucket, AnyOneMayGoAndComeBack) {
+  for (int i = 0; i < 12; ++i)
+    add_one();
+  for (int round = 0; round < 500; ++round) {
+    Sock4& a = socks[rng.below(12)];
+    Sock4& b = socks[rng.below(12)];
+    ASSERT_TRUE(table.remove(&a));
+    ASSERT_EQ(table.remove(&b), &a != &b);
+    EXPECT_EQ(find(table, a.tuple()), nullptr);
+    table.insert(&a);
+    if (&a != &b) table.insert(&b);
+    expect_all_found();
+  }
+  EXPECT_EQ(table.count(), 12u);
+}
+
+TEST_F(OneBucket, UniqueInsertionAndReplacementSeeSlotsAndChain) {
+  for (int i = 0; i < 12; ++i)
+    add_one();
+  std::deque<Sock4> fresh;
+  for (Sock4& s : socks) {
+    Sock4& f = fresh.emplace_back();
+    set_tuple(f, s.tuple());
+    SockCommon* replaced = nullptr;
+    ASSERT_FALSE(table.insert_unique(&f, nullptr, nullptr, &replaced));
+    ASSERT_TRUE(table.insert_unique(&f, [](void*, SockCommon*) { return true; }, nullptr, &replaced));
+    EXPECT_EQ(replaced, &s);
+    EXPECT_FALSE(EstablishedTable::is_hashed(&s));
+    EXPECT_EQ(find(table, f.tuple()), &f);
+  }
+  for (Sock4& f : fresh) {
+    Sock4& s = made_again(socks[static_cast<size_t>(f.local_port - 1024)], f.tuple());
+    ASSERT_TRUE(table.replace(&f, &s));
+    EXPECT_FALSE(table.replace(&f, &fresh.front()));
+  }
+  expect_all_found();
+  EXPECT_EQ(table.count(), 12u);
+}
+
+TEST_F(OneBucket, TwoOfOneTagAreToldApart) {
+  Tuples<AllChecks> tuples{table};
+  const FourTuple t = tuples.next([](uint32_t) { return true; });
+  const uint32_t hash = table.hash_of(t);
+  const FourTuple same_tag = tuples.next([&](uint32_t h) { return h >> 16 == hash >> 16; });
+  const FourTuple third = tuples.next([&](uint32_t h) { return h >> 16 == hash >> 16; });
+  Sock4 a, b;
+  add(table, a, t);
+  add(table, b, same_tag);
+  EXPECT_EQ(find(table, t), &a);
+  EXPECT_EQ(find(table, same_tag), &b);
+  EXPECT_EQ(objects_looked_at(same_tag), 2);
+  EXPECT_EQ(find(table, third), nullptr);
+  table.remove(&a);
+  EXPECT_EQ(find(table, t), nullptr);
+  EXPECT_EQ(find(table, same_tag), &b);
+}
+
+TEST_F(OneBucket, ATagOfZeroIsNotThatOfEmptySlots) {
+  Tuples<AllChecks> tuples{table};
+  const FourTuple t = tuples.next([](uint32_t h) { return h >> 16 == 0; });
+  EXPECT_EQ(find(table, t), nullptr);
+  add_one();
+  Sock4 s;
+  add(table, s, t);
+  EXPECT_EQ(find(table, t), &s);
+  EXPECT_EQ(objects_looked_at(t), 1);
 }
 
 }  // namespace

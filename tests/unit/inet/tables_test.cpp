@@ -129,8 +129,8 @@ TEST_F(EstablishedTableTest, ReplacePutsTheFreshOneInThePlaceOfTheOld) {
 TEST_F(EstablishedTableTest, GrowsAndKeepsFindingEverythingOnTheWay) {
   for (uint32_t n = 0; n < 3000; ++n)
     add(numbered(n));
-  EXPECT_EQ(table.buckets(), 4u);
-  while (table.buckets() < 8192) {
+  EXPECT_EQ(table.buckets(), 1u);
+  while (table.buckets() < 1024) {
     table.grow_if_needed();
     for (uint32_t n = 0; n < 3000; n += 7)
       ASSERT_EQ(find(numbered(n)), &socks[n]) << table.buckets();
@@ -138,8 +138,8 @@ TEST_F(EstablishedTableTest, GrowsAndKeepsFindingEverythingOnTheWay) {
   }
   for (int i = 0; i < 100; ++i)
     table.grow_if_needed();
-  EXPECT_EQ(table.buckets(), 8192u);  // two for each at least
-  EXPECT_EQ(table.bytes(), 16 + 8192u * 8);
+  EXPECT_EQ(table.buckets(), 1024u);  // four in each at most
+  EXPECT_EQ(table.bytes(), 64 + 1024u * 64);
   for (uint32_t n = 0; n < 3000; ++n)
     ASSERT_EQ(find(numbered(n)), &socks[n]);
 }
@@ -149,11 +149,11 @@ TEST_F(EstablishedTableTest, ShrinksAfterABurstAndKeepsFindingWhatIsLeft) {
     add(numbered(n));
     table.grow_if_needed();
   }
-  EXPECT_EQ(table.buckets(), 131072u);
+  EXPECT_EQ(table.buckets(), 16384u);
   for (uint32_t n = 500; n < 40000; ++n)
     table.remove(&socks[n]);
   int calls = 0;
-  for (; table.buckets() > 2048 || calls < 40; ++calls) {
+  for (; table.buckets() > 256 || calls < 40; ++calls) {
     table.grow_if_needed();
     for (uint32_t n = 0; n < 600; ++n)
       ASSERT_EQ(find(numbered(n)), n < 500 ? &socks[n] : nullptr);
@@ -162,12 +162,12 @@ TEST_F(EstablishedTableTest, ShrinksAfterABurstAndKeepsFindingWhatIsLeft) {
     ASSERT_EQ(seen.size(), 500u);
     ASSERT_LT(calls, 100);
   }
-  EXPECT_EQ(table.bytes(), 16 + 2048u * 8);
+  EXPECT_EQ(table.bytes(), 64 + 256u * 64);
   for (uint32_t n = 0; n < 500; ++n)
     table.remove(&socks[n]);
   for (int i = 0; i < 10; ++i)
     table.grow_if_needed();
-  EXPECT_EQ(table.buckets(), 4u);
+  EXPECT_EQ(table.buckets(), 1u);
 }
 
 TEST_F(EstablishedTableTest, ChangesWhileItGrowsGoToTheRightArray) {
@@ -216,7 +216,7 @@ TEST_F(EstablishedTableTest, ForEachVisitsEachOnceAlsoInTheMiddleOfGrowing) {
       ASSERT_EQ(seen.count(&s), 1u);
     table.grow_if_needed();
   }
-  EXPECT_EQ(table.buckets(), 16384u);
+  EXPECT_EQ(table.buckets(), 2048u);
 }
 
 TEST_F(EstablishedTableTest, ForEachMayLetGoOfWhatItVisits) {
@@ -256,6 +256,8 @@ TEST_F(EstablishedTableTest, PortsAloneSpreadOverTheBuckets) {
 TEST_F(EstablishedTableTest, SomeAtATimeAreAllOnceAlsoWhileTheTableGrows) {
   for (uint16_t i = 0; i < 200; ++i)
     add(tuple("10.0.0.1", 80, "10.0.0.2", static_cast<uint16_t>(4000 + i)));
+  while (table.buckets() < 4)
+    table.grow_if_needed();
   std::map<uint16_t, int> seen;
   uint32_t cursor = 0;
   int calls = 0;
@@ -267,7 +269,7 @@ TEST_F(EstablishedTableTest, SomeAtATimeAreAllOnceAlsoWhileTheTableGrows) {
     EXPECT_GE(seen[static_cast<uint16_t>(4000 + i)], 1) << i;
   EXPECT_GT(table.buckets(), 4u);
   seen.clear();
-  while (table.buckets() < 256)
+  while (table.buckets() < 64)
     table.grow_if_needed();
   for (int i = 0; i < 10; ++i)
     table.grow_if_needed();
@@ -277,6 +279,44 @@ TEST_F(EstablishedTableTest, SomeAtATimeAreAllOnceAlsoWhileTheTableGrows) {
   EXPECT_EQ(seen.size(), 200u);
   for (const auto& [port, times] : seen)
     EXPECT_EQ(times, 1) << port;
+}
+
+TEST_F(EstablishedTableTest, SomeAtATimeMissNobodyWhileTheTableShrinks) {
+  for (uint32_t n = 0; n < 20000; ++n) {
+    add(numbered(n));
+    table.grow_if_needed();
+  }
+  for (uint32_t n = 300; n < 20000; ++n)
+    table.remove(&socks[n]);
+  const uint32_t large = table.buckets();
+  for (int i = 0; i < 3; ++i) {
+    std::set<SockCommon*> seen;
+    uint32_t cursor = 0;
+    do {
+      cursor = table.for_each_some(cursor, 64, [&](SockCommon& s) { seen.insert(&s); });
+      table.grow_if_needed();
+    } while (cursor != 0);
+    EXPECT_EQ(seen.size(), 300u);
+  }
+  EXPECT_LT(table.buckets(), large / 8);
+}
+
+// Without a call of grow_if_needed: chains of a hundred.
+TEST_F(EstablishedTableTest, SomeAtATimeAreAllOnceInLongChains) {
+  for (uint32_t n = 0; n < 400; ++n)
+    add(numbered(n));
+  EXPECT_EQ(table.buckets(), 1u);
+  std::multiset<SockCommon*> seen;
+  EXPECT_EQ(table.for_each_some(0, 1, [&](SockCommon& s) { seen.insert(&s); }), 0u);
+  EXPECT_EQ(seen.size(), 400u);
+  for (Sock4& s : socks)
+    EXPECT_EQ(seen.count(&s), 1u);
+}
+
+TEST_F(EstablishedTableTest, TheFirstArrayHasTheBytesOfLinuxsEntries) {
+  EXPECT_EQ(EstablishedTable(rng, 65536).bytes(), 64 + 65536u * 8);
+  EXPECT_EQ(EstablishedTable(rng, 65536).buckets(), 8192u);
+  EXPECT_EQ(EstablishedTable(rng, 1).bytes(), 64 + 64u);
 }
 
 }  // namespace
