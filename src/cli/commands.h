@@ -54,7 +54,8 @@ struct DrillOptions {
   std::vector<std::string> variants;     // empty: all three
   std::vector<std::string> definitions;  // NAME=VALUE
   bool kernel = false;
-  int64_t tolerance_us = -1;  // < 0: none more for leat, 20 ms for the kernel
+  bool machine_sysctls = false;  // scripts may set what all the kernel's namespaces share
+  int64_t tolerance_us = -1;     // < 0: none more for leat, 20 ms for the kernel
   bool verbose = false, quiet = false;
 };
 int drill(const DrillOptions& o);

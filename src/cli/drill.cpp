@@ -65,10 +65,6 @@ std::unique_ptr<drill::Target> make_leat(const drill::Network& n, std::string&) 
   return drill::make_leat_target(o);
 }
 
-std::unique_ptr<drill::Target> make_kernel(const drill::Network& n, std::string& why) {
-  return drill::KernelTarget::create(options_of<drill::KernelOptions>(n), why);
-}
-
 drill::RunOptions run_options(const DrillOptions& o) {
   drill::RunOptions r;
   for (const std::string& d : o.definitions) {
@@ -82,7 +78,13 @@ drill::RunOptions run_options(const DrillOptions& o) {
   // The kernel's timers tick every 1 to 10 ms, and this process is not alone on the machine.
   r.extra_tolerance_us = o.tolerance_us >= 0 ? o.tolerance_us : o.kernel ? 20'000 : 0;
   r.is_real_time = o.kernel;
-  r.make_target = o.kernel ? make_kernel : make_leat;
+  r.make_target = make_leat;
+  if (!o.kernel) return r;
+  r.make_target = [may_set = o.machine_sysctls](const drill::Network& n, std::string& why) {
+    auto k = options_of<drill::KernelOptions>(n);
+    k.may_set_machine = may_set;
+    return drill::KernelTarget::create(k, why);
+  };
   return r;
 }
 

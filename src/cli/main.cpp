@@ -100,6 +100,9 @@ CLI::App* add_drill(CLI::App& app, DrillOptions& o) {
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   s->add_flag("--kernel", o.kernel, "against this machine's kernel, in a namespace of its own (root) and real time");
+  s->add_flag(
+      "--machine-sysctls", o.machine_sysctls,
+      "with --kernel: let scripts set tcp_max_orphans and tcp_mem, which are the whole machine's, while they run");
   s->add_option("--tolerance-usecs", o.tolerance_us, "more than the script allows; with --kernel 20000")
       ->type_name("US")
       ->check(CLI::Range(int64_t{0}, int64_t{60'000'000}));

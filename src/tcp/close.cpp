@@ -171,6 +171,14 @@ void begin_close(Conn& c) {
   }
 }
 
+int64_t orphans(const Tcp& tcp) {
+  return static_cast<int64_t>(tcp.counts.orphans.load(std::memory_order_relaxed));
+}
+
+bool is_too_much(const Conn& c, int64_t orphans) {
+  return orphans > c.tcp.ns.sysctl.tcp_max_orphans || is_out_of_memory(c);
+}
+
 // The file is gone: what is left must end by itself.
 void bound_orphan(Conn& c) {
   if (c.state() == State::kFinWait2) {
@@ -182,16 +190,16 @@ void bound_orphan(Conn& c) {
       arm_keepalive(c, wait - kTimeWaitLen);
     }
   }
-  if (c.state() != State::kClose && (too_many_orphans(c.tcp, 0) || is_out_of_memory(c))) {
+  // Linux counts ten times a second: this one is not yet among them.
+  if (c.state() != State::kClose && is_too_much(c, orphans(c.tcp) - 1)) {
     abort_connection(c, Mib::TcpExtTCPAbortOnMemory);
   }
 }
 
 }  // namespace
 
-bool too_many_orphans(Tcp& tcp, int shift) {
-  const auto orphans = static_cast<int64_t>(tcp.counts.orphans.load(std::memory_order_relaxed));
-  return (orphans << shift) > tcp.ns.sysctl.tcp_max_orphans;
+bool is_orphan_too_much(const Conn& c, int shift) {
+  return is_too_much(c, orphans(c.tcp) << shift);
 }
 
 void Tcp::close(TcpSock& s) {

@@ -15,7 +15,9 @@ void reset_by_peer(Conn& c);                  // tcp_reset: error by state, tell
 [[gnu::cold]] void fail(Conn& c, int error);  // sk_err = error, EPOLLERR, done
 void process_fin(Conn& c);                    // a FIN has become the next byte (tcp_fin)
 void enter_time_wait(Conn& c, State substate, Duration timeout);  // tcp_time_wait; the Conn is done afterwards
-bool too_many_orphans(Tcp& tcp, int shift);
+// Too many orphans, or no memory for what this one still has to send (tcp_check_oom). At a time-out each counts for
+// 2^shift.
+bool is_orphan_too_much(const Conn& c, int shift);
 void purge_queues(Conn& c);       // write, retransmit, receive, out-of-order: all memory given back
 void purge_send_queues(Conn& c);  // tcp_write_queue_purge
 void assign_congestion(Conn& c);  // the algorithm that the socket's options name, else the namespace's

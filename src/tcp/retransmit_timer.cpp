@@ -48,7 +48,7 @@ bool is_out_of_resources(Conn& c, bool do_reset) {
   const auto idle = static_cast<int32_t>(c.jiffies() - c.lsndtime);
   if (idle > 2 * rto_max(c).ms() || !do_reset) ++shift;
   if (c.sk.soft_error != 0) ++shift;
-  if (!too_many_orphans(c.tcp, shift)) return false;
+  if (!is_orphan_too_much(c, shift)) return false;
   if (idle <= kTimeWaitLen.ms() || (c.snd_wnd == 0 && c.packets_out == 0)) do_reset = true;
   if (do_reset) send_active_reset(c);
   done(c);

@@ -452,10 +452,24 @@ TEST_P(CloseTest, AnOrphanWithoutAnswerIsGivenUpAfterMinutesNotHours) {
 }
 
 TEST_P(CloseTest, MoreOrphansThanAllowedAreReset) {
+  ASSERT_TRUE(sysctl("net.ipv4.tcp_max_orphans", "-1"));
+  const int fd = establish();
+  close(fd);
+  peer.expect(Seg("F.", 1, 1));
+  peer.expect(Seg("R.", 2, 1));
+  EXPECT_EQ(state(), State::kClose);
+  EXPECT_EQ(counter("TcpExtTCPAbortOnMemory"), 1u);
+}
+
+TEST_P(CloseTest, AnOrphanCountsItselfAtATimeOutButNotWhenItIsClosed) {
   ASSERT_TRUE(sysctl("net.ipv4.tcp_max_orphans", "0"));
   const int fd = establish();
   close(fd);
   peer.expect(Seg("F.", 1, 1));
+  peer.expect_nothing();
+  advance(Duration::from_ms(300));
+  peer.expect(Seg("F.", 1, 1));  // the tail loss probe
+  advance(Duration::from_ms(500));
   peer.expect(Seg("R.", 2, 1));
   EXPECT_EQ(state(), State::kClose);
   EXPECT_EQ(counter("TcpExtTCPAbortOnMemory"), 1u);

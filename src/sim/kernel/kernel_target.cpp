@@ -25,6 +25,7 @@
 #include <utility>
 
 #include "sim/kernel/kernel_calls.h"
+#include "sim/kernel/machine_sysctls.h"
 #include "sim/kernel/namespace.h"
 
 namespace leat::drill {
@@ -109,7 +110,7 @@ bool is_housekeeping(const std::vector<uint8_t>& p) {
 
 class Impl final : public KernelTarget {
  public:
-  explicit Impl(const KernelOptions& options) : calls_(options.congestion) {}
+  explicit Impl(const KernelOptions& options) : may_set_machine_(options.may_set_machine), calls_(options.congestion) {}
   ~Impl() override {
     if (packets_ >= 0) close(packets_);
     if (wakeup_ >= 0) close(wakeup_);
@@ -148,7 +149,9 @@ class Impl final : public KernelTarget {
   bool wait(Time t);
   void empty_tun();
 
+  bool may_set_machine_;
   Namespace namespace_;
+  MachineSysctls machine_;
   Clock clock_;
   KernelCalls calls_;  // closes what is open before the namespace goes
   int packets_ = -1, wakeup_ = -1;
@@ -161,6 +164,8 @@ std::string Impl::open(const KernelOptions& options) {
   sigaction(SIGUSR2, &action, nullptr);  // without SA_RESTART: a blocked call ends with EINTR
   prctl(PR_SET_TIMERSLACK, 1UL);
   if (std::string why = namespace_.enter(options); !why.empty()) return why;
+  const int error = may_set_machine_ ? machine_.remember(namespace_.before()) : 0;
+  if (error != 0) return std::string("limits of the machine: ") + std::strerror(error);
   wakeup_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wakeup_ < 0) return std::string("eventfd: ") + std::strerror(errno);
   return open_packet_socket();
@@ -260,7 +265,13 @@ bool Impl::set_sysctl(const std::string& name, const std::string& value, std::st
   for (char& c : path) {
     if (c == '.') c = '/';
   }
-  const int error = write_file("/proc/sys/" + path, value);
+  const bool is_of_machine = MachineSysctls::has(name);
+  if (is_of_machine && !may_set_machine_) {
+    why = name + " is the whole machine's: --machine-sysctls sets it while the script runs";
+    return false;
+  }
+  path = "/proc/sys/" + path;
+  const int error = is_of_machine ? machine_.set(namespace_.before(), path, value) : write_file(path, value);
   if (error != 0) why = name + ": " + std::strerror(error);
   return error == 0;
 }

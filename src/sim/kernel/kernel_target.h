@@ -22,6 +22,8 @@ struct KernelOptions {
   std::string gateway6 = "fd3d:0a0b:17d6:8888::1";
   unsigned mtu = 1500;
   std::string congestion = "cubic";  // of every TCP socket made by calls(); empty: as the host has it
+  // set_sysctl may set what all namespaces share (machine_sysctls.h); it is put back when the target ends.
+  bool may_set_machine = false;
 };
 
 class KernelTarget : public Target {

@@ -19,6 +19,7 @@ class Namespace {
   int tun() const { return tun_; }
   int device() const { return device_; }
   bool has_ipv6() const { return has_ipv6_; }
+  int before() const { return before_; }  // the namespace that the thread came from
 
  private:
   std::string unshare_network();

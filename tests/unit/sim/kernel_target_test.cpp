@@ -4,6 +4,9 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <unistd.h>
+
+#include <fstream>
 
 namespace leat::drill {
 namespace {
@@ -49,6 +52,27 @@ TEST_F(KernelTargetTest, SysctlsAndCountersAreThoseOfANamespaceOfItsOwn) {
   EXPECT_EQ(target->counter("TcpActiveOpens"), 0u);
   auto call = connect(static_cast<int>(target->calls().socket(AF_INET, SOCK_STREAM, 0)));
   EXPECT_EQ(target->counter("TcpActiveOpens"), 1u);
+}
+
+// One more orphan is no harm to anybody meanwhile.
+TEST_F(KernelTargetTest, LimitsOfTheMachineAreSetOnlyOnRequestAndPutBack) {
+  const auto limit = [] {
+    int64_t n = -1;
+    std::ifstream("/proc/sys/net/ipv4/tcp_max_orphans") >> n;
+    return n;
+  };
+  std::string why;
+  EXPECT_FALSE(target->set_sysctl("net.ipv4.tcp_max_orphans", "1", why));
+  EXPECT_NE(why.find("--machine-sysctls"), std::string::npos) << why;
+  target = nullptr;  // back to the namespace of before
+  const int64_t before = limit();
+  if (before < 0 || getuid() != 0) GTEST_SKIP() << "skipped: not root in the machine's first namespace";
+  target = KernelTarget::create({.may_set_machine = true}, why);
+  ASSERT_NE(target, nullptr) << why;
+  EXPECT_TRUE(target->set_sysctl("net.ipv4.tcp_max_orphans", std::to_string(before + 1), why)) << why;
+  EXPECT_TRUE(target->set_sysctl("net.ipv4.tcp_max_orphans", std::to_string(before + 2), why)) << why;
+  target = nullptr;
+  EXPECT_EQ(limit(), before);
 }
 
 TEST_F(KernelTargetTest, ScriptsReachNeitherTheRestOfTheMachineNorAShell) {
