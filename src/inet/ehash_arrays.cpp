@@ -2,6 +2,9 @@
 // unless a small table grows: moving from slot to slot does not touch the objects.
 #include "inet/ehash_arrays.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/pages.h"
 #include "base/rcu.h"
 
@@ -9,10 +12,11 @@ namespace leat::inet {
 namespace {
 
 constexpr uint32_t kEntriesOfABucket = sizeof(EhashBucket) / sizeof(uintptr_t);
+constexpr uint32_t kMaxBuckets = 1u << 27;
 
 uint32_t least_size(uint32_t entries) {
-  const uint32_t size = entries / kEntriesOfABucket;
-  return size == 0 ? 1 : std::bit_ceil(size);
+  const uint32_t size = std::bit_ceil(std::min(entries, kMaxBuckets * kEntriesOfABucket)) / kEntriesOfABucket;
+  return std::max(size, 1u);
 }
 
 // As many bits of the hash of what lies in bucket `index` of `from` as `to` asks for.
@@ -84,7 +88,7 @@ uint32_t EhashArrays::wanted_size(uint32_t size) const {
   if (n > size_t{size} * kObjectsAtMost) return size < kMaxBuckets ? size * 2 : kMaxBuckets;
   if (n >= size / kShrinkAt || size <= least_size_) return size;
   const uint32_t enough = std::bit_ceil(static_cast<uint32_t>(n) * 3 / 8 + 1);  // not a step away from growing again
-  return enough > least_size_ ? enough : least_size_;
+  return std::max(enough, least_size_);
 }
 
 void EhashArrays::resize() {

@@ -24,6 +24,7 @@ struct alignas(64) EhashArray {
   std::atomic<EhashArray*> next;
 
   EhashBucket& bucket(uint32_t index) { return reinterpret_cast<EhashBucket*>(this + 1)[index]; }
+  const EhashBucket& bucket(uint32_t index) const { return const_cast<EhashArray*>(this)->bucket(index); }
   uint32_t index_of(uint32_t hash) const { return hash & mask; }
   uintptr_t end_of(uint32_t index) const {
     return uintptr_t{generation} << 35 | uintptr_t{index} << 3 | EhashBucket::kNulls;
@@ -68,7 +69,6 @@ class EhashArrays {
   }
 
  private:
-  static constexpr uint32_t kMaxBuckets = 1u << 27;
   static constexpr uint32_t kObjectsAtMost = 4;                 // for a bucket
   static constexpr uint32_t kShrinkAt = 4;                      // buckets for an object
   static constexpr uint32_t kStepsAtLeast = 128, kSteps = 512;  // buckets moved in a call

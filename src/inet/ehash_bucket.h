@@ -14,6 +14,10 @@
 // 65,536 of them between two loads of a reader would look like none; he would miss a connection, once.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <array>
 #include <atomic>
 #include <bit>
@@ -47,11 +51,27 @@ struct alignas(64) EhashBucket {
   // A bit for each slot with this tag; of an empty one, too, when it is 0. Without a branch: where it is, if anywhere,
   // cannot be guessed.
   uint32_t matching(uintptr_t tag) const {
+#if defined(__SANITIZE_THREAD__) || !defined(__SSE2__)
     uint32_t bits = 0;
-#pragma GCC unroll 7
     for (size_t i = 0; i < slots.size(); ++i)
       bits |= uint32_t{slots[i].load(std::memory_order_acquire) / kOneChange == tag} << i;
     return bits;
+#else
+    // The same, two words at a time, of which each is read as a whole: the processor does not tear aligned words. Half
+    // the instructions.
+    const auto* words = reinterpret_cast<const __m128i*>(this);
+    const __m128 a = _mm_castsi128_ps(words[0]), b = _mm_castsi128_ps(words[1]);
+    const __m128 c = _mm_castsi128_ps(words[2]), d = _mm_castsi128_ps(words[3]);
+    const __m128i low = _mm_srai_epi32(_mm_castps_si128(_mm_shuffle_ps(a, b, 0xdd)), 16);  // tags of words 0 to 3
+    const __m128i high = _mm_srai_epi32(_mm_castps_si128(_mm_shuffle_ps(c, d, 0xdd)), 16);
+    const __m128i equal = _mm_cmpeq_epi16(_mm_packs_epi32(low, high), _mm_set1_epi16(static_cast<int16_t>(tag)));
+    const auto bits = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // nothing after it is read before it
+    return bits >> 1;                                     // without the head
+#endif
+  }
+  SockCommon* first_of(uint32_t matching) const {  // as it is now: perhaps another one, or nullptr
+    return object(slots[static_cast<size_t>(std::countr_zero(matching))].load(std::memory_order_acquire));
   }
 };
 static_assert(sizeof(EhashBucket) == 64);

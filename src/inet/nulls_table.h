@@ -27,7 +27,6 @@
 // last object into another chain starts again until it is cut off here, one store later.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -74,12 +73,20 @@ class NullsTable {
   size_t bytes() const { return arrays_.bytes(); }
   void grow_if_needed() { arrays_.grow_if_needed(); }
 
+  // Nearly always the first with its tag is it, or there is none. Who is in a slot stays in one: with no such tag, no
+  // chain and no next array nothing can have been missed.
   SockCommon* lookup(uint32_t hash, const FourTuple& t, uint16_t ifindex) const {
-    const Wanted wanted{hash, t, ifindex};
-    for (Array* a = arrays_.current(); a != nullptr; a = a->following()) {
-      if (SockCommon* s = look_in(*a, wanted); s != nullptr) return s;
+    const Array* a = arrays_.current();
+    const Bucket& b = a->bucket(a->index_of(hash));
+    const uintptr_t head = b.head.load(std::memory_order_acquire);
+    const uint32_t matching = b.matching(Bucket::tag(hash));
+    if (matching != 0) [[likely]] {
+      SockCommon* s = b.first_of(matching);
+      if (s != nullptr && take(s, {hash, t, ifindex})) return s;
+    } else if (Bucket::object(head) == nullptr && a->following() == nullptr) {
+      return nullptr;
     }
-    return nullptr;
+    return look_on(a, head, matching & (matching - 1), {hash, t, ifindex});
   }
 
   // While the table is resized there are two arrays, and what has moved from one is in the other.
@@ -93,10 +100,8 @@ class NullsTable {
       const uintptr_t head = b.head.load(std::memory_order_acquire);
       if (head == Bucket::kMoved) continue;
       const uint32_t matching = b.matching(Bucket::tag(hash));
-      const uintptr_t first =
-          matching == 0 ? head
-                        : b.slots[static_cast<size_t>(std::countr_zero(matching))].load(std::memory_order_acquire);
-      __builtin_prefetch(Bucket::object(first), 1);  // for writing: who is found is referenced
+      SockCommon* s = matching == 0 ? Bucket::object(head) : b.first_of(matching);
+      if (s != nullptr) __builtin_prefetch(s, 1);  // for writing: who is found is referenced
       return;
     }
   }
@@ -175,34 +180,31 @@ class NullsTable {
     uint16_t ifindex;
   };
 
-  SockCommon* look_in(Array& a, const Wanted& wanted) const {
-    const uint32_t index = a.index_of(wanted.hash);
-    const Bucket& b = a.bucket(index);
-    uintptr_t head = b.head.load(std::memory_order_acquire);
-    while (head != Bucket::kMoved) {
-      if (SockCommon* s = look_in_slots(b, wanted); s != nullptr) return s;
-      bool strayed = false;
-      if (Bucket::object(head) != nullptr) [[unlikely]] {
-        if (SockCommon* s = walk(a, index, Bucket::object(head), wanted, strayed); s != nullptr) return s;
+  // With `matching` slots of the bucket in `a`, whose head was `head` before.
+  [[gnu::noinline]] SockCommon* look_on(const Array* a, uintptr_t head, uint32_t matching, const Wanted& wanted) const {
+    for (;;) {
+      const uint32_t index = a->index_of(wanted.hash);
+      const Bucket& b = a->bucket(index);
+      for (; matching != 0; matching &= matching - 1) {
+        SockCommon* s = b.first_of(matching);
+        if (s != nullptr && take(s, wanted)) return s;
       }
+      bool strayed = false;
+      if (SockCommon* s = walk(*a, index, Bucket::object(head), wanted, strayed); s != nullptr) return s;
       const uintptr_t now = b.head.load(std::memory_order_acquire);
       const bool changed = Hooks::kCheckReplaced && Bucket::changes(now) != Bucket::changes(head);
-      if (!strayed && !changed) return nullptr;
-      head = now;
+      if (now == Bucket::kMoved || (!strayed && !changed)) {
+        a = a->following();
+        if (a == nullptr) return nullptr;
+      }
+      const Bucket& next = a->bucket(a->index_of(wanted.hash));
+      head = next.head.load(std::memory_order_acquire);
+      matching = next.matching(Bucket::tag(wanted.hash));
     }
-    return nullptr;
-  }
-
-  SockCommon* look_in_slots(const Bucket& b, const Wanted& wanted) const {
-    for (uint32_t m = b.matching(Bucket::tag(wanted.hash)); m != 0; m &= m - 1) {
-      SockCommon* s = Bucket::object(b.slots[static_cast<size_t>(std::countr_zero(m))].load(std::memory_order_acquire));
-      if (s != nullptr && take(s, wanted)) return s;
-    }
-    return nullptr;
   }
 
   SockCommon* walk(const Array& a, uint32_t index, SockCommon* s, const Wanted& wanted, bool& strayed) const {
-    for (;;) {
+    while (s != nullptr) {
       if (take(s, wanted)) return s;
       const uintptr_t at = s->chain.load(std::memory_order_acquire);
       if (at == 0 || Bucket::is_end(at)) {
@@ -211,6 +213,7 @@ class NullsTable {
       }
       s = Bucket::object(at);
     }
+    return nullptr;
   }
 
   // The acquire of `hash` pairs with its release in lock_for(): an object that shows this hash shows its tuple too.
