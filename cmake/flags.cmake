@@ -28,8 +28,7 @@ if(LEAT_SANITIZE)
 endif()
 
 if(LEAT_LTO)
-  # Through inlined atomics GCC 12 sees writes of 8 bytes to no object, which are not there.
-  target_compile_options(leat_flags INTERFACE -flto=auto -fno-fat-lto-objects -Wno-stringop-overflow)
+  target_compile_options(leat_flags INTERFACE -flto=auto -fno-fat-lto-objects)
   target_link_options(leat_flags INTERFACE -flto=auto)
   set(CMAKE_AR ${CMAKE_CXX_COMPILER_AR})
   set(CMAKE_RANLIB ${CMAKE_CXX_COMPILER_RANLIB})

@@ -122,7 +122,7 @@ void Ip::on_timer() {
 
 void Ip::flush() {
   for (uint16_t i = 1; i <= interface_count(); ++i) {
-    if (Netif* n = impl_->netif(i); n->has_queued()) n->flush(ns_.now());
+    if (Netif& n = impl_->present(i); n.has_queued()) n.flush(ns_.now());
   }
 }
 
@@ -137,8 +137,8 @@ Time Ip::next_deadline() const {
   Time next = std::min({m.neighbours4.next_deadline(), m.neighbours6.next_deadline(), m.reassembly4.next_deadline(),
                         m.reassembly6.next_deadline(), m.pmtu.next_expiry()});
   for (uint16_t i = 1; i <= interface_count(); ++i) {
-    const Netif* n = m.netif(i);
-    next = std::min(next, n->has_queued() ? ns_.now() : n->link().next_event());
+    const Netif& n = m.present(i);
+    next = std::min(next, n.has_queued() ? ns_.now() : n.link().next_event());
   }
   return next;
 }
