@@ -140,9 +140,8 @@ struct Ip::Impl {
   Netif* netif(uint16_t ifindex) const {
     return ifindex < kMaxInterfaces ? interfaces[ifindex].load(std::memory_order_acquire) : nullptr;
   }
-  Netif& present(uint16_t ifindex) const {
-    return *interfaces[ifindex].load(std::memory_order_acquire);
-  }  // of 1 to count
+  // Of 1 to interface_count.
+  Netif& present(uint16_t ifindex) const { return *interfaces[ifindex].load(std::memory_order_acquire); }
   Transport* transport(uint8_t protocol) const { return transports[protocol].load(std::memory_order_acquire); }
   Time now() const { return ns.now(); }
   void count(Mib m, uint64_t n = 1) { ns.count(m, n); }
