@@ -133,12 +133,16 @@ class LockedEhashBucket {
     forget(old);
   }
 
-  SockCommon* find(uint32_t hash, const FourTuple& t, uint16_t ifindex) {
-    SockCommon* found = nullptr;
-    for_each([&](SockCommon* s) {
-      if (found == nullptr && s->hash == hash && s->matches(t, ifindex)) found = s;
-    });
-    return found;
+  // Strangers are known by their tags: their lines are not touched.
+  SockCommon* find(uint32_t hash, const FourTuple& t, uint16_t ifindex) const {
+    const auto is_wanted = [&](const SockCommon* s) { return s->hash == hash && s->matches(t, ifindex); };
+    for (uint32_t m = bucket_.matching(B::tag(hash)); m != 0; m &= m - 1) {
+      if (SockCommon* s = bucket_.first_of(m); s != nullptr && is_wanted(s)) return s;
+    }
+    for (SockCommon* s = B::object(head_); s != nullptr; s = after(s)) {
+      if (is_wanted(s)) return s;
+    }
+    return nullptr;
   }
   template <class F>
   void for_each(F&& f) {
