@@ -3,11 +3,11 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/spinlock.h"
 
 namespace leat {
@@ -37,12 +37,12 @@ class Rng {
       used_ += sizeof(Word);
     }
     Word w;
-    std::memcpy(&w, at, sizeof w);
-    std::memset(at, 0, sizeof w);
-    if constexpr (std::endian::native == std::endian::little) {
-      w = sizeof w == 4 ? static_cast<Word>(__builtin_bswap32(static_cast<uint32_t>(w)))
-                        : static_cast<Word>(__builtin_bswap64(w));
+    if constexpr (sizeof(Word) == 4) {
+      w = load_be32(at);
+    } else {
+      w = load_be64(at);
     }
+    std::memset(at, 0, sizeof w);
     return w;
   }
   void take(uint8_t* out, size_t n);  // with the lock held

@@ -4,6 +4,9 @@
 //   children   accepted connections of its listeners
 //   connected  by connect(2): each has its remote end, so any number share the port, but no bind() among them
 //
+// Most ports have only the last of these: it lies in the slot, which is a cache line; the others are made with their
+// first owner.
+//
 // connect() takes a port without bound owners and children. Linux caches this in its bucket (fastreuse and
 // fastreuseport, -1 for "connect only"); here the buckets say it, and say it again when the last bound owner has
 // left, as Linux does since 6.18. A time-wait stays in its connection's bucket.

@@ -22,12 +22,12 @@ struct alignas(64) PortSlot {
   explicit PortSlot(uint16_t p) : port(p) {}
   bool is_empty() const { return is_connect_only() && connected.is_empty(); }
   bool is_connect_only() const {
-    return others == nullptr || (others->bound.is_empty() && others->children.is_empty());
+    return others_ == nullptr || (others_->bound.is_empty() && others_->children.is_empty());
   }
   bool conflicts_with(const BoundSock& s, BindFor purpose, const WordHash& hash) {
     return connected.conflicts_with(s, purpose, hash) ||
-           (others != nullptr &&
-            (others->bound.conflicts_with(s, purpose, hash) || others->children.conflicts_with(s, purpose, hash)));
+           (others_ != nullptr &&
+            (others_->bound.conflicts_with(s, purpose, hash) || others_->children.conflicts_with(s, purpose, hash)));
   }
   BindBucket& bound() { return owners().bound; }
   BindBucket& children() { return owners().children; }
@@ -42,10 +42,10 @@ struct alignas(64) PortSlot {
     BindBucket children;
   };
   Others& owners() {
-    if (others == nullptr) others = std::make_unique<Others>(this);
-    return *others;
+    if (others_ == nullptr) others_ = std::make_unique<Others>(this);
+    return *others_;
   }
-  std::unique_ptr<Others> others;  // made with the first of them
+  std::unique_ptr<Others> others_;  // made with the first of them
 
  public:
   BindBucket connected{this};

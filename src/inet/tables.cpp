@@ -20,7 +20,6 @@ SockCommon* EstablishedTable::lookup(uint32_t hash, const FourTuple& t, uint16_t
   return impl_->lookup(hash, t, ifindex);
 }
 
-// Three passes: buckets on their way, objects on their way, look.
 void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex,
                                     std::span<SockCommon*> out) const {
   constexpr size_t kAtOnce = 32;
@@ -28,17 +27,15 @@ void EstablishedTable::lookup_batch(std::span<const FourTuple> tuples, uint16_t 
   LEAT_CHECK(out.size() >= tuples.size());
   for (size_t done = 0; done < tuples.size(); done += kAtOnce) {
     const size_t n = tuples.size() - done < kAtOnce ? tuples.size() - done : kAtOnce;
-    for (size_t i = 0; i < n; ++i) {
-      hashes[i] = impl_->hash_of(tuples[done + i]);
-      impl_->prefetch_bucket(hashes[i]);
-    }
     for (size_t i = 0; i < n; ++i)
-      impl_->prefetch_object(hashes[i]);
+      hashes[i] = impl_->hash_of(tuples[done + i]);
+    prefetch({hashes, n});
     for (size_t i = 0; i < n; ++i)
       out[done + i] = impl_->lookup(hashes[i], tuples[done + i], ifindex);
   }
 }
 
+// Two passes: buckets on their way, objects on their way.
 void EstablishedTable::prefetch(std::span<const uint32_t> hashes) const {
   for (const uint32_t hash : hashes)
     impl_->prefetch_bucket(hash);

@@ -56,9 +56,6 @@ class PrefixTable {
   std::vector<Level> levels_;
 };
 
-inline IpAddress limited_broadcast() {
-  return IpAddress::from_v4(0xffffffff);
-}
 inline IpAddress loopback_v4() {
   return IpAddress::from_v4(0x7f000001);
 }
