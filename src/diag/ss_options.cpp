@@ -1,4 +1,6 @@
 // The command line of ss: letters may be joined ("-tuanie"); then states; then a filter.
+#include <fmt/format.h>
+
 #include "diag/ss.h"
 
 namespace leat::diag {
@@ -42,7 +44,7 @@ bool set_letter(SsOptions& o, char letter, std::string& error) {
   // -p and -r are known to everybody's fingers: say why they are not here.
   if (letter == 'p') error = "ss: -p is not here: every socket belongs to the process of this leat";
   if (letter == 'r') error = "ss: -r is not here: nothing resolves addresses to names";
-  if (error.empty()) error = std::string("ss: there is no option -") + letter + " (leat ss --help)";
+  if (error.empty()) error = fmt::format("ss: there is no option -{} (leat ss --help)", letter);
   return false;
 }
 
