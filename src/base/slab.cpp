@@ -2,6 +2,8 @@
 // objects in the block's header. Memory comes from the system (pages.h) outside the lock.
 #include "base/slab.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace leat {
@@ -67,18 +69,17 @@ SlabBase::~SlabBase() {
   LEAT_CHECK(!check_leaks_ || in_use() == 0);
 }
 
-void* SlabBase::alloc_raw() {
+// None was freed lately, or the limit is reached.
+void* SlabBase::alloc_from_block() {
   for (Block* fresh = nullptr;;) {
     {
       Guard guard(lock_);
       if (fresh != nullptr) adopt(fresh);
       if (!may_alloc()) return nullptr;
-      void* object = recent_count_ != 0    ? recent_[--recent_count_]
-                     : partial_ != nullptr ? take_lowest(partial_)
-                                           : nullptr;
-      if (object != nullptr) {
+      if (partial_ != nullptr) {
         add(in_use_, 1);
-        return object;
+        most_ = std::max(most_, in_use());
+        return take_lowest(partial_);
       }
     }
     fresh = new_block();
@@ -130,18 +131,13 @@ size_t SlabBase::index_of(Block* b, void* object) const {
   return i;
 }
 
-void SlabBase::free_raw(void* object) {
-  if (object == nullptr) return;
-  Guard guard(lock_);
 #ifndef NDEBUG
+void SlabBase::check_taken(void* object) const {
   for (size_t i = 0; i < recent_count_; ++i)
     LEAT_CHECK(recent_[i] != object);  // freed twice
   LEAT_CHECK(is_taken(object));
-#endif
-  if (recent_count_ == kRecent) forget_recent(kRecent / 2);
-  recent_[recent_count_++] = object;
-  add(in_use_, ~size_t{0});
 }
+#endif
 
 void SlabBase::forget_recent(size_t n) {
   for (size_t i = 0; i < n; ++i)
@@ -174,7 +170,7 @@ bool SlabBase::is_taken(void* object) const {
   return (b->bitmap()[i / 64] >> i % 64 & 1) == 0;
 }
 
-size_t SlabBase::trim(void (*grace)()) {
+size_t SlabBase::trim(void (*grace)(), size_t keep) {
   Block* dead = nullptr;
   size_t freed = 0;
   {
@@ -183,7 +179,7 @@ size_t SlabBase::trim(void (*grace)()) {
     bool kept_one = false;
     for (Block** link = &all_; *link != nullptr;) {
       Block* b = *link;
-      if (b->free != per_block_ || !std::exchange(kept_one, true)) {
+      if (b->free != per_block_ || bytes() - freed <= keep || !std::exchange(kept_one, true)) {
         link = &b->next_all;
         continue;
       }
@@ -200,6 +196,17 @@ size_t SlabBase::trim(void (*grace)()) {
     source_.give(b, b->region);
   }
   return freed;
+}
+
+bool SlabBase::trim_surplus(void (*grace)()) {
+  size_t needed = 0;
+  {
+    Guard guard(lock_);
+    needed = std::exchange(most_, in_use());
+  }
+  needed = std::max(needed, in_use());
+  if (has_surplus(needed)) trim(grace, needed * object_size_);
+  return needed > in_use() && has_surplus(in_use());
 }
 
 void SlabBase::for_each_raw(void (*f)(void*, void*), void* context) {

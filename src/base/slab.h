@@ -33,17 +33,33 @@ class SlabBase {
   SlabBase(const SlabBase&) = delete;
   SlabBase& operator=(const SlabBase&) = delete;
 
-  void* alloc_raw();  // nullptr when memory or the limit is exhausted; contents are those of the last owner
-  void free_raw(void*);
-  // Gives empty blocks back to the system, but one; returns the bytes given back. `grace` is called once nobody can
-  // take from them any more, and before they go: where readers without a lock may still stand on a dead object.
-  size_t trim(void (*grace)() = nullptr);
-
-  // A megabyte is free, and more than is in use: a walk over all blocks may give some back.
-  bool is_worth_trimming() const {
-    const size_t used = in_use() * object_size_;
-    return bytes() > used + (1u << 20) && bytes() > 2 * used;
+  // nullptr when memory or the limit is exhausted; contents are those of the last owner.
+  void* alloc_raw() {
+    {
+      Guard guard(lock_);
+      if (recent_count_ != 0 && may_alloc()) [[likely]] {
+        add(in_use_, 1);
+        return recent_[--recent_count_];
+      }
+    }
+    return alloc_from_block();
   }
+  void free_raw(void* object) {
+    if (object == nullptr) return;
+    Guard guard(lock_);
+    check_taken(object);
+    if (recent_count_ == kRecent) [[unlikely]]
+      forget_recent(kRecent / 2);
+    recent_[recent_count_++] = object;
+    add(in_use_, ~size_t{0});
+  }
+  // Gives empty blocks back to the system, but one, and not more than leaves `keep` bytes; returns the bytes given
+  // back. `grace` is called once nobody can take from them any more, and before they go: where readers without a lock
+  // may still stand on a dead object.
+  size_t trim(void (*grace)() = nullptr, size_t keep = 0);
+  // Asked once in a while: trims where a megabyte was free throughout the while, and more than was in use. What one
+  // rush needed stays for the next. True: more is free by now than could be given back yet; to be asked again.
+  bool trim_surplus(void (*grace)() = nullptr);
   // Calls f(void* object) for each that is in use. Nobody allocates or frees meanwhile.
   template <class F>
   void for_each(F&& f) {
@@ -64,6 +80,12 @@ class SlabBase {
   void forget_leaks() { check_leaks_ = false; }
 
  private:
+  [[gnu::noinline]] void* alloc_from_block();
+#ifdef NDEBUG
+  void check_taken(void*) const {}
+#else
+  void check_taken(void* object) const;  // CHECKs that it is not free already
+#endif
   void for_each_raw(void (*f)(void*, void*), void* context);
   struct Block;
   struct Ring;  // circular list of the blocks that have a free object; empty blocks stand at its end
@@ -71,13 +93,17 @@ class SlabBase {
   void adopt(Block* block);
   void* take_lowest(Block* block);
   void give_to_block(void* object);
-  void forget_recent(size_t n);  // the n that have lain longest
+  [[gnu::noinline]] void forget_recent(size_t n);  // the n that have lain longest
   bool is_taken(void* object) const;
   Block* block_of(void* object) const;
   size_t index_of(Block* block, void* object) const;
   // With lock_ held: no need for an atomic addition.
   static void add(std::atomic<size_t>& n, size_t by) {
     n.store(n.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
+  bool has_surplus(size_t objects) const {
+    const size_t used = objects * object_size_;
+    return bytes() > used + (1u << 20) && bytes() > 2 * used;
   }
   bool may_alloc() const { return in_use() < limit_.load(std::memory_order_relaxed); }
 
@@ -92,6 +118,7 @@ class SlabBase {
   static constexpr int kInverseBits = 42;
   Block* partial_ = nullptr;
   Block* all_ = nullptr;
+  size_t most_ = 0;  // in use since the last trim_surplus(), as far as blocks were asked
   size_t recent_count_ = 0;
   void* recent_[kRecent];
   std::atomic<size_t> in_use_ = 0;

@@ -31,7 +31,7 @@ class Ping final : public ip::Transport {
  public:
   Ping(Host& host, const PingOptions& o, const IpAddress& to);
   ~Ping() override;
-  void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
+  void on_packet(PacketPtr&& packet, const ip::PacketInfo& info) override;
   void on_icmp_error(const ip::IcmpError& e) override;
   int summarize() const;
 
@@ -125,7 +125,7 @@ Ping::Sent* Ping::find(uint16_t sequence) {
   return i == under_way_.end() ? nullptr : &*i;
 }
 
-void Ping::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
+void Ping::on_packet(PacketPtr&& packet, const ip::PacketInfo& info) {
   const Time now = EventLoop::clock();
   const uint32_t bytes = packet->length;
   if (!packet->pull_linear(wire::kIcmpHeaderBytes)) return;

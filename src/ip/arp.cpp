@@ -6,7 +6,7 @@
 
 namespace leat::ip {
 
-void Ip::Impl::arp_input(Netif& n, PacketPtr packet, bool is_unicast_at_link) {
+void Ip::Impl::arp_input(Netif& n, PacketPtr&& packet, bool is_unicast_at_link) {
   const bool is_whole = packet->pull_linear(wire::kArpBytes);
   const auto arp = is_whole ? wire::parse_arp(packet->linear()) : std::nullopt;
   if (!arp) return discard(std::move(packet), DropReason::kPktTooSmall);

@@ -68,7 +68,7 @@ Mib out_mib(uint8_t type) {
 
 }  // namespace
 
-void Ip::Impl::icmp4_input(PacketPtr packet, const PacketInfo& info) {
+void Ip::Impl::icmp4_input(PacketPtr&& packet, const PacketInfo& info) {
   auto refuse = [&](DropReason why) {
     count(Mib::IcmpInErrors);
     discard(std::move(packet), why);

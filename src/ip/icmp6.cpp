@@ -73,7 +73,7 @@ Mib out_mib(uint8_t type) {
 
 }  // namespace
 
-void Ip::Impl::icmp6_input(PacketPtr packet, const PacketInfo& info, const Arrival& a) {
+void Ip::Impl::icmp6_input(PacketPtr&& packet, const PacketInfo& info, const Arrival& a) {
   auto refuse = [&](DropReason why) {
     count(Mib::Icmp6InErrors);
     discard(std::move(packet), why);

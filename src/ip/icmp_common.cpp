@@ -6,7 +6,7 @@
 namespace leat::ip {
 
 // RFC 792, RFC 4443 §4.2; payload shared. The packet stands at the request's ICMP header.
-void Ip::Impl::answer_echo(PacketPtr packet, const PacketInfo& info, uint8_t reply_type) {
+void Ip::Impl::answer_echo(PacketPtr&& packet, const PacketInfo& info, uint8_t reply_type) {
   PacketPtr reply = pool.make(wire::kIcmpHeaderBytes);
   const bool fits = reply != nullptr && packet->pull_linear(wire::kIcmpHeaderBytes);
   if (!fits) return discard(std::move(packet), DropReason::kNoMem);
@@ -26,7 +26,7 @@ void Ip::Impl::answer_echo(PacketPtr packet, const PacketInfo& info, uint8_t rep
 }
 
 // The packet stands at the reply's ICMP header.
-void Ip::Impl::deliver_echo_reply(PacketPtr packet, const PacketInfo& info) {
+void Ip::Impl::deliver_echo_reply(PacketPtr&& packet, const PacketInfo& info) {
   if (Transport* t = transport(info.protocol); t != nullptr) t->on_packet(std::move(packet), info);
 }
 

@@ -59,26 +59,26 @@ struct Ip::Impl {
   void queue_backlog(PacketPtr packet, uint16_t ifindex);
   void on_batch(Netif& netif, std::span<Packet*> batch);
   void merge_batch(Netif& netif, std::span<Packet*> batch);
-  void on_frame(Netif& netif, PacketPtr packet);
-  void on_ethernet(Netif& netif, PacketPtr packet);
-  void on_ip(PacketPtr packet, Arrival a);
+  void on_frame(Netif& netif, PacketPtr&& packet);
+  void on_ethernet(Netif& netif, PacketPtr&& packet);
+  void on_ip(PacketPtr&& packet, Arrival a);
   bool deliver_to_transport(PacketPtr& packet, const PacketInfo& info);
   [[gnu::cold]] void discard(PacketPtr packet, DropReason why);
 
   // --- ipv4_input.cpp
-  void ipv4_input(PacketPtr packet, const Arrival& a);
+  void ipv4_input(PacketPtr&& packet, const Arrival& a);
   bool check_ipv4_addresses(const wire::Ipv4Header& h, const Arrival& a, bool& is_group, DropReason& why) const;
   void count_group(const wire::Ipv4Header& h, Mib packets, Mib octets) const;
-  void reassemble_ipv4(PacketPtr packet, const wire::Ipv4Header& h, Arrival a, bool is_group);
-  void deliver_ipv4(PacketPtr packet, const wire::Ipv4Header& h, const Arrival& a, bool is_group);
+  void reassemble_ipv4(PacketPtr&& packet, const wire::Ipv4Header& h, Arrival a, bool is_group);
+  void deliver_ipv4(PacketPtr&& packet, const wire::Ipv4Header& h, const Arrival& a, bool is_group);
 
   // --- ipv6_input.cpp
-  void ipv6_input(PacketPtr packet, const Arrival& a);
-  void continue_ipv6(PacketPtr packet, const Arrival& a);
+  void ipv6_input(PacketPtr&& packet, const Arrival& a);
+  void continue_ipv6(PacketPtr&& packet, const Arrival& a);
   bool check_ipv6_addresses(const wire::Ipv6Header& h, const Arrival& a, DropReason& why) const;
-  void refuse_ipv6(PacketPtr packet, const wire::Ipv6Fault& fault, const Arrival& a);
-  void reassemble_ipv6(PacketPtr packet, const wire::Ipv6Chain& c, Arrival a);
-  void deliver_ipv6(PacketPtr packet, const wire::Ipv6Chain& c, const Arrival& a);
+  void refuse_ipv6(PacketPtr&& packet, const wire::Ipv6Fault& fault, const Arrival& a);
+  void reassemble_ipv6(PacketPtr&& packet, const wire::Ipv6Chain& c, Arrival a);
+  void deliver_ipv6(PacketPtr&& packet, const wire::Ipv6Chain& c, const Arrival& a);
 
   // --- reassembly.cpp
   bool note_reassembly(const Reassembly::Result& r, Family f);  // counts; true: complete
@@ -86,29 +86,29 @@ struct Ip::Impl {
   bool own_header(PacketPtr& packet, uint32_t header_bytes);  // its first bytes may be written
 
   // --- output.cpp
-  Result<void> output(PacketPtr packet, const Route& route, const SendParams& params);
-  Result<void> output_v4(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
-  Result<void> output_v6(PacketPtr packet, const Route& route, const SendParams& params, uint32_t mtu);
-  Result<void> fragment_v4(PacketPtr packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu, bool loops);
-  Result<void> fragment_v6(PacketPtr packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu, bool loops);
-  Result<void> output_segments(PacketPtr packet, const Route& route, const SendParams& params);
-  PacketPtr with_headroom(PacketPtr packet, uint32_t bytes);
+  Result<void> output(PacketPtr&& packet, const Route& route, const SendParams& params);
+  Result<void> output_v4(PacketPtr&& packet, const Route& route, const SendParams& params, uint32_t mtu);
+  Result<void> output_v6(PacketPtr&& packet, const Route& route, const SendParams& params, uint32_t mtu);
+  Result<void> fragment_v4(PacketPtr&& packet, const Route& route, const wire::Ipv4Header& h, uint32_t mtu, bool loops);
+  Result<void> fragment_v6(PacketPtr&& packet, const Route& route, const wire::Ipv6Header& h, uint32_t mtu, bool loops);
+  Result<void> output_segments(PacketPtr&& packet, const Route& route, const SendParams& params);
+  bool make_headroom(PacketPtr& packet, uint32_t bytes);
   uint32_t effective_mtu(const Netif* out, const Route& route, const SendParams& params) const;
 
   // --- transmit.cpp: the packet stands at its IP header
-  Result<void> finish_output(PacketPtr packet, const Route& route, const IpAddress& src, const IpAddress& dst);
+  Result<void> finish_output(PacketPtr&& packet, const Route& route, const IpAddress& src, const IpAddress& dst);
   void loop_group(const Packet& packet, const Route& route, const IpAddress& dst);
-  void transmit(Netif& netif, PacketPtr packet, const wire::MacAddress* mac);
-  void transmit_whole(Netif& netif, PacketPtr packet, const wire::MacAddress* mac);
+  void transmit(Netif& netif, PacketPtr&& packet, const wire::MacAddress* mac);
+  void transmit_whole(Netif& netif, PacketPtr&& packet, const wire::MacAddress* mac);
   void send_ethernet(Netif& netif, PacketPtr payload, const wire::MacAddress& mac, uint16_t ethertype);
 
   // --- neighbours.cpp: arp.cpp and nd.cpp feed it
   NeighbourTable& neighbours(Family f) { return f == Family::kIpv4 ? neighbours4 : neighbours6; }
   void perform(NeighbourTable::Actions& actions);
   void report_unreachable(PacketPtr packet);
-  void arp_input(Netif& netif, PacketPtr packet, bool is_unicast_at_link);
+  void arp_input(Netif& netif, PacketPtr&& packet, bool is_unicast_at_link);
   void send_arp_request(Netif& netif, const NeighbourTable::Solicitation& s);
-  void nd_input(PacketPtr packet, const PacketInfo& info, const wire::IcmpHeader& icmp, const Arrival& a);
+  void nd_input(PacketPtr&& packet, const PacketInfo& info, const wire::IcmpHeader& icmp, const Arrival& a);
   void on_neighbor_solicitation(Netif& netif, ByteView message, const PacketInfo& info);
   void on_neighbor_advertisement(Netif& netif, ByteView message, const PacketInfo& info);
   void send_neighbor_solicitation(Netif& netif, const NeighbourTable::Solicitation& s);
@@ -117,10 +117,10 @@ struct Ip::Impl {
                const wire::MacAddress* mac);
 
   // --- icmp4.cpp, icmp6.cpp
-  void icmp4_input(PacketPtr packet, const PacketInfo& info);
-  void icmp6_input(PacketPtr packet, const PacketInfo& info, const Arrival& a);
-  void answer_echo(PacketPtr packet, const PacketInfo& info, uint8_t reply_type);
-  void deliver_echo_reply(PacketPtr packet, const PacketInfo& info);
+  void icmp4_input(PacketPtr&& packet, const PacketInfo& info);
+  void icmp6_input(PacketPtr&& packet, const PacketInfo& info, const Arrival& a);
+  void answer_echo(PacketPtr&& packet, const PacketInfo& info, uint8_t reply_type);
+  void deliver_echo_reply(PacketPtr&& packet, const PacketInfo& info);
   // Errors about `packet`, whose network_offset is set. `word`: pointer or MTU. Rate-limited; silent where an error
   // must not be sent.
   void send_icmp4_error(const Packet& packet, uint8_t type, uint8_t code, uint32_t word, bool is_group);

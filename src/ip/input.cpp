@@ -56,13 +56,13 @@ void Ip::Impl::merge_batch(Netif& n, std::span<Packet*> batch) {
     on_ip(std::move(ready), a);
 }
 
-void Ip::Impl::on_frame(Netif& n, PacketPtr packet) {
+void Ip::Impl::on_frame(Netif& n, PacketPtr&& packet) {
   packet->ifindex = n.ifindex();
   if (n.is_ethernet()) return on_ethernet(n, std::move(packet));
   on_ip(std::move(packet), {.netif = &n, .ifindex = n.ifindex(), .is_loopback = n.is_loopback()});
 }
 
-void Ip::Impl::on_ethernet(Netif& n, PacketPtr packet) {
+void Ip::Impl::on_ethernet(Netif& n, PacketPtr&& packet) {
   const bool is_whole = packet->pull_linear(wire::kEthernetHeaderBytes);
   const auto h = is_whole ? wire::parse_ethernet(packet->linear()) : std::nullopt;
   if (!h) return discard(std::move(packet), DropReason::kPktTooSmall);
@@ -83,7 +83,7 @@ void Ip::Impl::on_ethernet(Netif& n, PacketPtr packet) {
 }
 
 // The version must be what the ethertype says, where there is one.
-void Ip::Impl::on_ip(PacketPtr packet, Arrival a) {
+void Ip::Impl::on_ip(PacketPtr&& packet, Arrival a) {
   if (!packet->pull_linear(1)) return discard(std::move(packet), DropReason::kPktTooSmall);
   // A sender in our memory need not have finished the checksum; the bytes are as good as verified.
   if (packet->checksum == Checksum::kPartial) packet->checksum = Checksum::kVerified;

@@ -157,7 +157,7 @@ Result<Route> Ip::route(const IpAddress& dst, const IpAddress& src, uint16_t oif
   return impl_->route(dst, src, oif);
 }
 
-Result<void> Ip::output(PacketPtr packet, const Route& route, const SendParams& params) {
+Result<void> Ip::output(PacketPtr&& packet, const Route& route, const SendParams& params) {
   return impl_->output(std::move(packet), route, params);
 }
 

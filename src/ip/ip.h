@@ -49,7 +49,7 @@ struct IcmpError {
 class Transport {
  public:
   virtual ~Transport() = default;
-  virtual void on_packet(PacketPtr packet, const PacketInfo& info) = 0;
+  virtual void on_packet(PacketPtr&& packet, const PacketInfo& info) = 0;
   // These frames are about to come, one by one, if nothing is wrong with them; nobody has looked at them yet. What
   // finding their owners will touch may be fetched meanwhile.
   virtual void expect(std::span<Packet* const> frames, uint32_t link_header_bytes) {
@@ -166,7 +166,7 @@ class Ip {
   // Takes a packet that starts at its transport header (checksum kPartial or complete), writes the network header into
   // the headroom, fragments if it must and may, splits a super-segment if the link cannot, resolves the neighbour.
   // EMSGSIZE when too big and not to be fragmented; other errors as on Linux. Drops are counted by reason.
-  Result<void> output(PacketPtr packet, const Route& route, const SendParams& params);
+  Result<void> output(PacketPtr&& packet, const Route& route, const SendParams& params);
   // Sends an ICMP error about a received packet (port unreachable, …), rate-limited as Linux does. `packet` begins at
   // its network header or has network_offset set. Types and codes are those of ICMPv4; for IPv6 they are translated.
   void send_port_unreachable(const Packet& packet, const PacketInfo& info);

@@ -48,7 +48,7 @@ bool make_header_linear(Packet& p) {
 
 }  // namespace
 
-void Ip::Impl::ipv4_input(PacketPtr packet, const Arrival& a) {
+void Ip::Impl::ipv4_input(PacketPtr&& packet, const Arrival& a) {
   const uint64_t segments = std::max<uint64_t>(packet->gso_segs, 1);
   count(Mib::IpInReceives, segments);
   count(Mib::IpExtInOctets, packet->length);
@@ -117,7 +117,7 @@ void Ip::Impl::count_group(const wire::Ipv4Header& h, Mib packets, Mib octets) c
   ns.count(octets, h.total_length);
 }
 
-void Ip::Impl::deliver_ipv4(PacketPtr packet, const wire::Ipv4Header& h, const Arrival& a, bool is_group) {
+void Ip::Impl::deliver_ipv4(PacketPtr&& packet, const wire::Ipv4Header& h, const Arrival& a, bool is_group) {
   PacketInfo info;
   info.src = h.src;
   info.dst = h.dst;
@@ -136,7 +136,7 @@ void Ip::Impl::deliver_ipv4(PacketPtr packet, const wire::Ipv4Header& h, const A
   discard(std::move(packet), DropReason::kIpNoproto);
 }
 
-void Ip::Impl::reassemble_ipv4(PacketPtr packet, const wire::Ipv4Header& h, Arrival a, bool is_group) {
+void Ip::Impl::reassemble_ipv4(PacketPtr&& packet, const wire::Ipv4Header& h, Arrival a, bool is_group) {
   Reassembly::Fragment f;
   f.key = {h.src, h.dst, h.id, h.protocol, 0};
   f.offset = h.fragment_offset;

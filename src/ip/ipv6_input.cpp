@@ -14,7 +14,7 @@ constexpr uint32_t kMaxHeaderBytes = 4096;
 
 }  // namespace
 
-void Ip::Impl::ipv6_input(PacketPtr packet, const Arrival& a) {
+void Ip::Impl::ipv6_input(PacketPtr&& packet, const Arrival& a) {
   const uint64_t segments = std::max<uint64_t>(packet->gso_segs, 1);
   count(Mib::Ip6InReceives, segments);
   count(Mib::Ip6InOctets, packet->length);
@@ -27,7 +27,7 @@ void Ip::Impl::ipv6_input(PacketPtr packet, const Arrival& a) {
 }
 
 // Also the second time for a datagram that was reassembled.
-void Ip::Impl::continue_ipv6(PacketPtr packet, const Arrival& a) {
+void Ip::Impl::continue_ipv6(PacketPtr&& packet, const Arrival& a) {
   for (;;) {
     const auto chain = wire::walk_ipv6(packet->linear(), packet->length, {}, a.was_fragmented);
     packet->set_network_header();
@@ -78,7 +78,7 @@ bool Ip::Impl::check_ipv6_addresses(const wire::Ipv6Header& h, const Arrival& a,
   return routes.scope_of(h.dst, a.ifindex) == RouteTable::Scope::kUnicast || refuse(DropReason::kIpInAddrErrors);
 }
 
-void Ip::Impl::refuse_ipv6(PacketPtr packet, const wire::Ipv6Fault& fault, const Arrival& a) {
+void Ip::Impl::refuse_ipv6(PacketPtr&& packet, const wire::Ipv6Fault& fault, const Arrival& a) {
   using Kind = wire::Ipv6Fault::Kind;
   switch (fault.kind) {
     case Kind::kTruncated:
@@ -107,7 +107,7 @@ void Ip::Impl::refuse_ipv6(PacketPtr packet, const wire::Ipv6Fault& fault, const
   discard(std::move(packet), why);
 }
 
-void Ip::Impl::deliver_ipv6(PacketPtr packet, const wire::Ipv6Chain& c, const Arrival& a) {
+void Ip::Impl::deliver_ipv6(PacketPtr&& packet, const wire::Ipv6Chain& c, const Arrival& a) {
   PacketInfo info;
   info.src = c.header.src;
   info.dst = c.header.dst;
@@ -134,7 +134,7 @@ void Ip::Impl::deliver_ipv6(PacketPtr packet, const wire::Ipv6Chain& c, const Ar
   discard(std::move(packet), DropReason::kIpNoproto);
 }
 
-void Ip::Impl::reassemble_ipv6(PacketPtr packet, const wire::Ipv6Chain& c, Arrival a) {
+void Ip::Impl::reassemble_ipv6(PacketPtr&& packet, const wire::Ipv6Chain& c, Arrival a) {
   Reassembly::Fragment f;
   const bool is_scoped = c.header.src.is_link_local() || c.header.dst.is_link_local() || c.header.dst.is_multicast();
   f.key = {c.header.src, c.header.dst, c.fragment.id, 0, is_scoped ? a.ifindex : uint16_t{0}};

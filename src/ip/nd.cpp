@@ -17,7 +17,7 @@ IpAddress all_nodes() {
 
 }  // namespace
 
-void Ip::Impl::nd_input(PacketPtr packet, const PacketInfo& info, const wire::IcmpHeader& icmp, const Arrival& a) {
+void Ip::Impl::nd_input(PacketPtr&& packet, const PacketInfo& info, const wire::IcmpHeader& icmp, const Arrival& a) {
   if (info.ttl != 255) return discard(std::move(packet), DropReason::kIpv6NdiscHopLimit);
   if (icmp.code != 0) return discard(std::move(packet), DropReason::kIpv6NdiscBadCode);
   // RFC 6980: never in fragments.

@@ -20,7 +20,7 @@ size_t Netif::receive_batch(std::span<Packet*> out, PacketPool& pool, Time now) 
   return n;
 }
 
-void Netif::transmit(PacketPtr frame, Time now) {
+void Netif::transmit(PacketPtr&& frame, Time now) {
   size_t waiting = 0;
   {
     Guard guard(lock_);

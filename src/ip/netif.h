@@ -47,7 +47,7 @@ class Netif {
   void set_gro(bool on) { gro_.store(on, std::memory_order_relaxed); }
 
   size_t receive_batch(std::span<Packet*> out, PacketPool& pool, Time now);
-  void transmit(PacketPtr frame, Time now);  // complete: link header, checksums, size
+  void transmit(PacketPtr&& frame, Time now);  // complete: link header, checksums, size
   void flush(Time now);
   // `tc qdisc … pfifo limit 0`: nothing gets out, and whoever sends is told (ENOBUFS).
   void set_blocked(bool on) { blocked_.store(on, std::memory_order_relaxed); }

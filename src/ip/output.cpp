@@ -19,7 +19,7 @@ uint32_t transport_header_bytes(const Packet& p) {
 
 }  // namespace
 
-Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams& params) {
+Result<void> Ip::Impl::output(PacketPtr&& packet, const Route& r, const SendParams& params) {
   const bool is_v4 = params.dst.is_v4();
   count(ip_mibs(params.dst.family()).out_requests);
   Netif* const out = netif(r.ifindex);
@@ -34,8 +34,7 @@ Result<void> Ip::Impl::output(PacketPtr packet, const Route& r, const SendParams
     if (params.dont_fragment) return err(EMSGSIZE);
     return output_segments(std::move(packet), r, params);
   }
-  packet = with_headroom(std::move(packet), header + wire::kIpv6FragmentHeaderBytes + wire::kEthernetHeaderBytes);
-  if (packet == nullptr) {
+  if (!make_headroom(packet, header + wire::kIpv6FragmentHeaderBytes + wire::kEthernetHeaderBytes)) {
     count(ip_mibs(params.dst.family()).out_discards);
     ns.drop(DropReason::kNoMem);
     return err(ENOBUFS);
@@ -53,12 +52,14 @@ uint32_t Ip::Impl::effective_mtu(const Netif* n, const Route& r, const SendParam
   return params.ignore_pmtu ? n->mtu() : path_mtu(params.dst, r);
 }
 
-PacketPtr Ip::Impl::with_headroom(PacketPtr packet, uint32_t bytes) {
-  if (packet->headroom() >= bytes) return packet;
-  return pool.clone(*packet, std::min(packet->linear_length(), 256u));
+// In a copy that shares the payload, if there is none; false: no memory.
+bool Ip::Impl::make_headroom(PacketPtr& packet, uint32_t bytes) {
+  if (packet->headroom() >= bytes) return true;
+  packet = pool.clone(*packet, std::min(packet->linear_length(), 256u));
+  return packet != nullptr;
 }
 
-Result<void> Ip::Impl::output_v4(PacketPtr packet, const Route& r, const SendParams& params, uint32_t mtu) {
+Result<void> Ip::Impl::output_v4(PacketPtr&& packet, const Route& r, const SendParams& params, uint32_t mtu) {
   const uint32_t total = packet->length + wire::kIpv4HeaderBytes;
   wire::Ipv4Header h;
   h.tos = params.tos;
@@ -83,7 +84,7 @@ Result<void> Ip::Impl::output_v4(PacketPtr packet, const Route& r, const SendPar
   return finish_output(std::move(packet), r, h.src, h.dst);
 }
 
-Result<void> Ip::Impl::output_v6(PacketPtr packet, const Route& r, const SendParams& params, uint32_t mtu) {
+Result<void> Ip::Impl::output_v6(PacketPtr&& packet, const Route& r, const SendParams& params, uint32_t mtu) {
   wire::Ipv6Header h;
   h.traffic_class = params.tos;
   h.flow_label = params.flow_label;
@@ -107,9 +108,8 @@ Result<void> Ip::Impl::output_v6(PacketPtr packet, const Route& r, const SendPar
 
 // A super-segment whose segments no longer fit the path (its MTU fell after the transport built it): each goes its way
 // alone and is fragmented. The network header that the splitter wants is a scratch one.
-Result<void> Ip::Impl::output_segments(PacketPtr packet, const Route& r, const SendParams& params) {
-  packet = with_headroom(std::move(packet), wire::kIpv6HeaderBytes);
-  if (packet == nullptr) return err(ENOBUFS);
+Result<void> Ip::Impl::output_segments(PacketPtr&& packet, const Route& r, const SendParams& params) {
+  if (!make_headroom(packet, wire::kIpv6HeaderBytes)) return err(ENOBUFS);
   const bool is_v4 = params.dst.is_v4();
   const uint32_t header = is_v4 ? wire::kIpv4HeaderBytes : wire::kIpv6HeaderBytes;
   packet->set_transport_header();
@@ -137,7 +137,7 @@ Result<void> Ip::Impl::output_segments(PacketPtr packet, const Route& r, const S
   return result;
 }
 
-Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire::Ipv4Header& header, uint32_t mtu,
+Result<void> Ip::Impl::fragment_v4(PacketPtr&& packet, const Route& r, const wire::Ipv4Header& header, uint32_t mtu,
                                    bool loops) {
   if (mtu < 68 || !leat::complete_checksum(*packet)) return err(EMSGSIZE);
   const uint32_t room = (mtu - wire::kIpv4HeaderBytes) & ~7u;
@@ -168,7 +168,7 @@ Result<void> Ip::Impl::fragment_v4(PacketPtr packet, const Route& r, const wire:
   return result;
 }
 
-Result<void> Ip::Impl::fragment_v6(PacketPtr packet, const Route& r, const wire::Ipv6Header& header, uint32_t mtu,
+Result<void> Ip::Impl::fragment_v6(PacketPtr&& packet, const Route& r, const wire::Ipv6Header& header, uint32_t mtu,
                                    bool loops) {
   constexpr uint32_t kHeaders = wire::kIpv6HeaderBytes + wire::kIpv6FragmentHeaderBytes;
   if (mtu < 1280 || !leat::complete_checksum(*packet)) return err(EMSGSIZE);

@@ -7,7 +7,7 @@
 
 namespace leat::ip {
 
-Result<void> Ip::Impl::finish_output(PacketPtr packet, const Route& r, const IpAddress& src, const IpAddress& dst) {
+Result<void> Ip::Impl::finish_output(PacketPtr&& packet, const Route& r, const IpAddress& src, const IpAddress& dst) {
   const IpMibs& mibs = ip_mibs(dst.family());
   count(mibs.out_transmits);
   count(mibs.out_octets, packet->length);
@@ -53,7 +53,7 @@ void Ip::Impl::loop_group(const Packet& packet, const Route& r, const IpAddress&
   if (copy != nullptr) queue_backlog(std::move(copy), r.ifindex);
 }
 
-void Ip::Impl::transmit(Netif& n, PacketPtr packet, const wire::MacAddress* mac) {
+void Ip::Impl::transmit(Netif& n, PacketPtr&& packet, const wire::MacAddress* mac) {
   const LinkFeatures& can = n.features();
   const bool may_stay_whole =
       packet->gso_size == 0 || (packet->length <= can.max_gso_bytes && can.takes_partial_checksums);
@@ -67,7 +67,7 @@ void Ip::Impl::transmit(Netif& n, PacketPtr packet, const wire::MacAddress* mac)
     transmit_whole(n, std::move(s), mac);
 }
 
-void Ip::Impl::transmit_whole(Netif& n, PacketPtr packet, const wire::MacAddress* mac) {
+void Ip::Impl::transmit_whole(Netif& n, PacketPtr&& packet, const wire::MacAddress* mac) {
   const bool has_checksum = n.features().takes_partial_checksums || leat::complete_checksum(*packet);
   if (!has_checksum || (mac != nullptr && packet->headroom() < wire::kEthernetHeaderBytes)) {
     NetifCounters::add(n.counters().tx_dropped, 1);

@@ -59,7 +59,19 @@ void Netns::set_now(Time t) {
 
 void Netns::drop(DropReason r) {
   drops_[static_cast<size_t>(r)].fetch_add(1, std::memory_order_relaxed);
-  trace({.at = now(), .kind = TraceKind::kDrop, .a8 = static_cast<uint8_t>(r)});
+  trace([&] { return TraceEvent{.kind = TraceKind::kDrop, .a8 = static_cast<uint8_t>(r)}; });
+}
+
+void Netns::start_tracing() {
+  Guard guard(trace_lock_);
+  traces_.resize(kTraces);
+  is_tracing_.store(true, std::memory_order_release);
+}
+
+void Netns::record(TraceEvent e) {
+  e.at = now();
+  Guard guard(trace_lock_);
+  traces_[trace_count_++ % kTraces] = e;
 }
 
 std::vector<TraceEvent> Netns::last_traces(size_t n) const {

@@ -66,7 +66,7 @@ struct Sysctls {
 #undef LEAT_SYSCTL2
 };
 
-// Trace events: what `ss`-like tools and failing tests show of the recent past. Cheap enough to be always on.
+// Trace events: what a failing test shows of the recent past. Recorded once somebody has asked for them.
 enum class TraceKind : uint8_t {
   kNone,
   kSegmentIn,
@@ -105,20 +105,14 @@ class Netns {
   [[gnu::cold]] void drop(DropReason r);  // counts and traces
   uint64_t drops(DropReason r) const { return drops_[static_cast<size_t>(r)].load(std::memory_order_relaxed); }
 
-  // Field by field, so that an event that is made for this call never lies anywhere else.
-  void trace(const TraceEvent& e) {
-    Guard guard(trace_lock_);
-    TraceEvent& to = traces_[trace_count_++ % kTraces];
-    to.at = e.at;
-    to.kind = e.kind;
-    to.a8 = e.a8;
-    to.a16 = e.a16;
-    to.socket = e.socket;
-    to.a = e.a;
-    to.b = e.b;
-    to.c = e.c;
+  // Records make()'s event, at now(). While nobody traces nothing is made: it costs a look at one flag.
+  template <class Make>
+  void trace(Make&& make) {
+    if (is_tracing_.load(std::memory_order_acquire)) [[unlikely]]
+      record(make());
   }
-  std::vector<TraceEvent> last_traces(size_t n) const;  // oldest first
+  void start_tracing();                                 // from now on, the last thousand
+  std::vector<TraceEvent> last_traces(size_t n) const;  // oldest first; none before start_tracing()
 
   // By Linux's name, "net.ipv4.tcp_rmem" (or with slashes): values separated by tabs, as /proc prints them.
   // ENOENT: no such name. EINVAL: not a number, out of range, none or too many; fewer than there are set the first
@@ -141,12 +135,15 @@ class Netns {
   uint32_t next_cookie() { return count_up(cookie_, 1u) + 1; }
 
  private:
+  [[gnu::cold]] void record(TraceEvent e);
+
   static constexpr size_t kTraces = 1024;
   std::atomic<int64_t> now_{0};
   std::array<std::atomic<uint64_t>, static_cast<size_t>(Mib::kCount)> counters_{};
   std::array<std::atomic<uint64_t>, static_cast<size_t>(DropReason::kCount)> drops_{};
-  std::array<TraceEvent, kTraces> traces_{};
-  uint64_t trace_count_ = 0;  // all that were ever recorded; under trace_lock_
+  std::atomic<bool> is_tracing_{false};
+  std::vector<TraceEvent> traces_;  // kTraces, or none; under trace_lock_, as is the count of all that were recorded
+  uint64_t trace_count_ = 0;
   mutable SpinLock trace_lock_;
   std::vector<StringSysctl> string_sysctls_;
   std::atomic<uint32_t> cookie_{0};

@@ -182,8 +182,8 @@ Result<int> Sockets::ioctl(int fd, unsigned long request, void* argument) {
 }
 
 // Who reads a slot of the table without a lock may stand on a dead file: they are waited for.
-void Sockets::give_memory_back() {
-  if (files_.is_worth_trimming()) files_.trim(&rcu_synchronize);
+bool Sockets::give_memory_back() {
+  return files_.trim_surplus(&rcu_synchronize);
 }
 
 // For who looks at memory: walks all descriptors.

@@ -82,7 +82,7 @@ class Sockets {
   // Descriptors beyond a lowered limit stay open.
   Result<void> set_file_limit(uint32_t soft, uint32_t hard);
   std::pair<uint32_t, uint32_t> file_limit() const;  // soft, hard
-  void give_memory_back();                           // of files, after a burst; no lock is held
+  bool give_memory_back();                           // of files, as Tcp's; no lock is held
   FdTable& fds() { return fds_; }
   // What they take from the system, for who looks (diag).
   size_t bytes_of_files() const { return files_.bytes(); }

@@ -208,15 +208,25 @@ bool Stack::Impl::pass(Time now, size_t budget, bool is_last) {
   if ((!has_more || is_last) && timing.try_lock()) {
     tcp.on_time(std::max(now, ns.now()));
     ip.on_timer();
-    if (tcp.end_turn()) sockets.give_memory_back();
+    tcp.end_turn();
+    give_memory_back();
     timing.unlock();
   }
   ip.flush();
   return has_more;
 }
 
+// After a burst most of the memory of what was awake is free: once a second it is looked at.
+void Stack::Impl::give_memory_back() {
+  const int64_t second = ns.now().ns() / 1'000'000'000;
+  if (std::exchange(looked_at, second) == second) return;
+  bool has_more = tcp.give_memory_back();
+  has_more |= sockets.give_memory_back();
+  looks_again.store(has_more ? Time::from_ns((second + 1) * 1'000'000'000) : Time::never(), std::memory_order_relaxed);
+}
+
 Time Stack::Impl::next_deadline() const {
-  return std::min(tcp.next_deadline(), ip.next_deadline());
+  return std::min({tcp.next_deadline(), ip.next_deadline(), looks_again.load(std::memory_order_relaxed)});
 }
 
 Time Stack::next_deadline() const {

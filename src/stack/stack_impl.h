@@ -20,6 +20,7 @@ struct Stack::Impl {
 
   bool turn(Time now);
   bool pass(Time now, size_t budget, bool is_last);
+  void give_memory_back();
   Time next_deadline() const;
 
   // In the order in which each needs the one before.
@@ -34,7 +35,9 @@ struct Stack::Impl {
   static constexpr size_t kReceivers = 64;
   std::array<SpinLock, kReceivers> receiving;  // of interface i % kReceivers: one thread at a time
   SpinLock timing;                             // the wheel and ip's timers
-  std::atomic<uint32_t> link_generation{0};    // changes with add_link
+  int64_t looked_at = 0;                       // the second of the last look at free memory; with `timing`
+  std::atomic<Time> looks_again{Time::never()};
+  std::atomic<uint32_t> link_generation{0};  // changes with add_link
 };
 
 }  // namespace leat

@@ -120,16 +120,15 @@ PacketPtr make_packet(PacketPool& pool, const wire::TcpHeader& h, const inet::Fo
 }
 
 void trace_out(Conn& c, const wire::TcpHeader& h, uint32_t length) {
-  TraceEvent e;
-  e.at = c.tcp.now();
-  e.kind = TraceKind::kSegmentOut;
-  e.a8 = h.flags;
-  e.a16 = h.window;
-  e.socket = c.sk.cookie;
-  e.a = h.seq;
-  e.b = h.ack;
-  e.c = length;
-  c.tcp.ns.trace(e);
+  c.tcp.ns.trace([&] {
+    return TraceEvent{.kind = TraceKind::kSegmentOut,
+                      .a8 = h.flags,
+                      .a16 = h.window,
+                      .socket = c.sk.cookie,
+                      .a = h.seq,
+                      .b = h.ack,
+                      .c = length};
+  });
 }
 
 void on_data_sent(Conn& c, uint32_t segs, uint32_t length) {

@@ -99,13 +99,12 @@ void set_state(Conn& c, State fresh) {
     unhash(tcp, s, old);
     if ((s.bind_lock & inet::kBindLockPort) == 0) tcp.ports.release(s);
   }
-  TraceEvent e;
-  e.at = tcp.now();
-  e.kind = TraceKind::kState;
-  e.a8 = static_cast<uint8_t>(fresh);
-  e.a16 = static_cast<uint16_t>(old);
-  e.socket = s.cookie;
-  tcp.ns.trace(e);
+  tcp.ns.trace([&] {
+    return TraceEvent{.kind = TraceKind::kState,
+                      .a8 = static_cast<uint8_t>(fresh),
+                      .a16 = static_cast<uint16_t>(old),
+                      .socket = s.cookie};
+  });
 }
 
 void done(Conn& c) {

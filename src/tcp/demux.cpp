@@ -30,7 +30,7 @@ bool verify_checksum(const Packet& p, const ip::PacketInfo& info) {
 }
 
 // packet.data at the TCP header → Segment, packet.data at the payload. False: not a TCP header.
-bool parse_segment(PacketPtr packet, uint8_t dsfield, uint8_t ttl, Segment& seg) {
+bool parse_segment(PacketPtr&& packet, uint8_t dsfield, uint8_t ttl, Segment& seg) {
   Packet& p = *packet;
   if (!p.pull_linear(wire::kTcpHeaderBytes)) return false;
   const uint32_t length = static_cast<uint32_t>(p.data[12] >> 4) * 4;
@@ -51,16 +51,15 @@ bool parse_segment(PacketPtr packet, uint8_t dsfield, uint8_t ttl, Segment& seg)
 }
 
 void trace_in(Tcp& tcp, const TcpSock& s, const Segment& seg) {
-  TraceEvent e;
-  e.at = tcp.now();
-  e.kind = TraceKind::kSegmentIn;
-  e.a8 = seg.header.flags;
-  e.a16 = seg.header.window;
-  e.socket = s.cookie;
-  e.a = seg.seq;
-  e.b = seg.ack;
-  e.c = seg.length;
-  tcp.ns.trace(e);
+  tcp.ns.trace([&] {
+    return TraceEvent{.kind = TraceKind::kSegmentIn,
+                      .a8 = seg.header.flags,
+                      .a16 = seg.header.window,
+                      .socket = s.cookie,
+                      .a = seg.seq,
+                      .b = seg.ack,
+                      .c = seg.length};
+  });
 }
 
 void park(Tcp& tcp, TcpSock& s, Segment& seg) {
@@ -177,7 +176,7 @@ void conclude(Tcp& tcp, TcpSock& s, const inet::FourTuple& tuple, const Segment&
 
 }  // namespace
 
-void Tcp::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
+void Tcp::on_packet(PacketPtr&& packet, const ip::PacketInfo& info) {
   count(Mib::TcpInSegs);
   if (info.is_broadcast_or_multicast) return;  // RFC 9293 §3.9.2.3
   if (!verify_checksum(*packet, info)) {

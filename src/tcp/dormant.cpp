@@ -343,10 +343,11 @@ size_t DormantSlabs::bytes() const {
   return n;
 }
 
-void DormantSlabs::trim() {
-  for (const auto& s : slabs_) {
-    if (s->is_worth_trimming()) s->trim();
-  }
+bool DormantSlabs::trim_surplus() {
+  bool has_more = false;
+  for (const auto& s : slabs_)
+    has_more |= s->trim_surplus();
+  return has_more;
 }
 
 // Asked after each segment: what is false most often while data fly comes first.

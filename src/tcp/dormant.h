@@ -27,7 +27,7 @@ class DormantSlabs {
   void free(Dormant* d);
   size_t in_use() const;
   size_t bytes() const;  // taken from the system
-  void trim();           // where it is worth it
+  bool trim_surplus();   // as of a slab
 
  private:
   static constexpr size_t kCount = kLargest / kStep;

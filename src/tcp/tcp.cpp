@@ -272,25 +272,21 @@ Result<void> Tcp::destroy(TcpSock& s, int error) {
 }
 
 // Readers of the tables may still stand on what died in these: they are waited for.
-void Tcp::give_memory_back() {
+bool Tcp::give_memory_back() {
   constexpr size_t kWorthIt = 4u << 20;
-  if (conns.is_worth_trimming()) conns.trim();
+  bool has_more = conns.trim_surplus();
   for (SlabBase* s :
        std::initializer_list<SlabBase*>{&socks, &socks6, &requests, &requests6, &time_waits, &time_waits6}) {
-    if (s->is_worth_trimming()) s->trim(&rcu_synchronize);
+    has_more |= s->trim_surplus(&rcu_synchronize);
   }
-  dormants.trim();
+  has_more |= dormants.trim_surplus();
   if (pool.packets_in_use() == 0 && pool.bytes() > kWorthIt) pool.trim();
+  return has_more;
 }
 
-bool Tcp::end_turn() {
+void Tcp::end_turn() {
   established.grow_if_needed();
   listeners.reclaim();
-  // After a burst most of the memory of what was awake is free: once a second it is looked at, and given back.
-  const int64_t second = now().ns() / 1'000'000'000;
-  if (trimmed_at.exchange(second, std::memory_order_relaxed) == second) return false;
-  give_memory_back();
-  return true;
 }
 
 }  // namespace leat::tcp

@@ -99,13 +99,14 @@ class Tcp final : public ip::Transport {
   Result<void> destroy(TcpSock& s, int error);  // SOCK_DESTROY (ss -K): ECONNABORTED
 
   // --- the turn ---------------------------------------------------------------------------------------------------
-  void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
+  void on_packet(PacketPtr&& packet, const ip::PacketInfo& info) override;
   void expect(std::span<Packet* const> frames, uint32_t link_header_bytes) override;
   void on_icmp_error(const ip::IcmpError& e) override;
   bool recognizes(const ip::IcmpError& e) override;
   void on_time(Time now);  // fires what is due
   Time next_deadline() const;
-  bool end_turn();  // frees what died, grows tables; true, once a second: memory that is free was given back
+  void end_turn();          // frees what died, grows tables
+  bool give_memory_back();  // of a burst that is over, asked once a second; true: there will be more
 
   uint32_t jiffy_mask = ~0u;  // see cc::Sender
 
@@ -133,7 +134,6 @@ class Tcp final : public ip::Transport {
   inet::SockOptions* default_options;          // what a socket is created with; shared until it changes one
   std::atomic<uint8_t> default_congestion{0};  // index in the registry (tcp_congestion_control)
   std::atomic<bool> paces_all{false};          // net.core.default_qdisc is fq
-  std::atomic<int64_t> trimmed_at{0};          // the second of the last look at free memory
   std::atomic<uint32_t> challenge_timestamp{0};
   std::atomic<uint32_t> challenge_count{0};
 
@@ -146,9 +146,6 @@ class Tcp final : public ip::Transport {
   Slab<TimeWait> time_waits;
   Slab<TimeWait6> time_waits6;
   std::unique_ptr<struct FastOpen> fastopen;  // fastopen.cpp
-
- private:
-  void give_memory_back();  // after a burst
 };
 
 void register_sysctls(Tcp& tcp);  // sysctl.cpp: those that are words

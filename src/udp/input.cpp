@@ -17,7 +17,7 @@ void Udp::drop(DropReason r, Mib m, bool v6) {
   count(m, v6);
 }
 
-void Udp::on_packet(PacketPtr packet, const ip::PacketInfo& info) {
+void Udp::on_packet(PacketPtr&& packet, const ip::PacketInfo& info) {
   const bool v6 = info.dst.is_v6();
   const auto header = packet->pull_linear(wire::kUdpHeaderBytes) ? wire::parse_udp(packet->linear()) : std::nullopt;
   const auto length = header ? wire::udp_datagram_length(*header, packet->length, info.dst.family()) : std::nullopt;
@@ -48,7 +48,7 @@ bool Udp::check_checksum(const Packet& p, const ip::PacketInfo& info, uint16_t f
   return wire::checksum_fold(wire::checksum_packet(sum, p, 0)) == 0;
 }
 
-void Udp::deliver_all(PacketPtr packet, const ip::PacketInfo& info, const inet::FourTuple& t) {
+void Udp::deliver_all(PacketPtr&& packet, const ip::PacketInfo& info, const inet::FourTuple& t) {
   const std::vector<UdpSock*> socks = tables_.lookup_all(t, info.ifindex);
   if (socks.empty()) return drop(DropReason::kNoSocket, Mib::UdpIgnoredMulti, info.dst.is_v6());
   packet->pull(wire::kUdpHeaderBytes);
@@ -65,7 +65,7 @@ void Udp::deliver_all(PacketPtr packet, const ip::PacketInfo& info, const inet::
 }
 
 // A datagram that is alone in the queue is taken whatever its size (Linux's __udp_enqueue_schedule_skb).
-void Udp::deliver(UdpSock& s, PacketPtr packet, const ip::PacketInfo& info, uint16_t source_port) {
+void Udp::deliver(UdpSock& s, PacketPtr&& packet, const ip::PacketInfo& info, uint16_t source_port) {
   Guard guard(s.lock);
   if (s.events == nullptr) return ns_.drop(DropReason::kSocketClose);
   if (info.ttl < s.options->min_ttl) return ns_.drop(DropReason::kTcpMinTtl);

@@ -130,7 +130,7 @@ Result<void> Udp::gather(PacketPtr& packet, std::span<const iovec> data, size_t 
 }
 
 // A datagram above the path MTU is fragmented by ip, unless IP_MTU_DISCOVER forbids it; one below it carries DF.
-Result<void> Udp::transmit(UdpSock& s, PacketPtr packet, Plan& plan) {
+Result<void> Udp::transmit(UdpSock& s, PacketPtr&& packet, Plan& plan) {
   const bool v6 = plan.params.dst.is_v6();
   uint8_t discover = 0;
   bool whole = false;

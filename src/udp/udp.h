@@ -43,7 +43,7 @@ class Udp final : public ip::Transport {
   uint32_t path_mtu(UdpSock& s);                         // of the connected destination; 0: not connected
   std::vector<UdpSock*> all() { return tables_.all(); }  // each with a reference
 
-  void on_packet(PacketPtr packet, const ip::PacketInfo& info) override;
+  void on_packet(PacketPtr&& packet, const ip::PacketInfo& info) override;
   void on_icmp_error(const ip::IcmpError& e) override;
 
   size_t sockets() const { return socks_.in_use(); }
@@ -67,8 +67,8 @@ class Udp final : public ip::Transport {
 
   // input.cpp
   bool check_checksum(const Packet& p, const ip::PacketInfo& info, uint16_t field) const;
-  void deliver(UdpSock& s, PacketPtr packet, const ip::PacketInfo& info, uint16_t source_port);
-  void deliver_all(PacketPtr packet, const ip::PacketInfo& info, const inet::FourTuple& t);
+  void deliver(UdpSock& s, PacketPtr&& packet, const ip::PacketInfo& info, uint16_t source_port);
+  void deliver_all(PacketPtr&& packet, const ip::PacketInfo& info, const inet::FourTuple& t);
   void queue_error(UdpSock& s, const Datagram& d, ByteView quoted);
 
   // send.cpp
@@ -76,7 +76,7 @@ class Udp final : public ip::Transport {
   Result<void> select_route(UdpSock& s, const SendTo& to, Plan& plan);
   void select_params(const UdpSock& s, const SendTo& to, Plan& plan) const;
   Result<void> gather(PacketPtr& packet, std::span<const iovec> data, size_t length);
-  Result<void> transmit(UdpSock& s, PacketPtr packet, Plan& plan);
+  Result<void> transmit(UdpSock& s, PacketPtr&& packet, Plan& plan);
   void report_stamps(UdpSock& s, const Stamp& stamp);
   void report_too_big(UdpSock& s, const Plan& plan);
 

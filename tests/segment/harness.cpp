@@ -43,6 +43,7 @@ std::string stream(uint32_t seq, size_t n) {
 
 Harness::Harness(Family f, StackConfig config)
     : family(f), stack_(Stack::create(with_defaults(std::move(config))).value()), peer(new_peer(kPeerPort)) {
+  stack_->impl().ns.start_tracing();
   MemoryPairOptions options;
   options.verifies_checksums = false;
   options.takes_partial_checksums = false;

@@ -8,15 +8,14 @@ namespace leat::tcp {
 void set_ca_state(Conn& c, CaState fresh) {
   if (c.cc_algorithm->set_state != nullptr) c.cc_algorithm->set_state(c, fresh);
   if (c.ca_state != fresh) {
-    TraceEvent e;
-    e.at = c.tcp.now();
-    e.kind = TraceKind::kCaState;
-    e.a8 = static_cast<uint8_t>(fresh);
-    e.socket = c.sk.cookie;
-    e.a = static_cast<uint32_t>(c.ca_state);
-    e.b = c.snd_cwnd;
-    e.c = c.snd_ssthresh;
-    c.tcp.ns.trace(e);
+    c.tcp.ns.trace([&] {
+      return TraceEvent{.kind = TraceKind::kCaState,
+                        .a8 = static_cast<uint8_t>(fresh),
+                        .socket = c.sk.cookie,
+                        .a = static_cast<uint32_t>(c.ca_state),
+                        .b = c.snd_cwnd,
+                        .c = c.snd_ssthresh};
+    });
   }
   c.ca_state = fresh;
 }

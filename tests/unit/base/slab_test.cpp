@@ -110,6 +110,39 @@ TEST(Slab, TrimGivesEmptyBlocksBackButOne) {
   EXPECT_EQ(slab.trim(), 0u);
 }
 
+TEST(Slab, WhatOneRushNeededStaysForTheNextAndGoesBackAfterAQuietWhile) {
+  SlabBase slab("test", 4096, 8);
+  std::vector<void*> objects(1500);  // a hundred blocks
+  const auto rush = [&] {
+    for (void*& o : objects)
+      o = slab.alloc_raw();
+    for (void* o : objects)
+      slab.free_raw(o);
+  };
+  for (int i = 0; i < 3; ++i) {
+    rush();
+    EXPECT_TRUE(slab.trim_surplus()) << "more to come";
+    EXPECT_EQ(slab.bytes(), 100u * 65536);
+  }
+  EXPECT_FALSE(slab.trim_surplus());
+  EXPECT_EQ(slab.bytes(), 65536u);
+}
+
+TEST(Slab, OfASurplusWhatTheLastWhileNeededIsKept) {
+  SlabBase slab("test", 4096, 8);
+  std::vector<void*> objects;
+  for (int i = 0; i < 1500; ++i)
+    objects.push_back(slab.alloc_raw());
+  for (size_t i = 450; i < objects.size(); ++i)
+    slab.free_raw(objects[i]);
+  EXPECT_TRUE(slab.trim_surplus());
+  EXPECT_EQ(slab.bytes(), 100u * 65536);
+  EXPECT_FALSE(slab.trim_surplus());
+  EXPECT_EQ(slab.bytes(), 31u * 65536) << "one of them is empty";
+  for (size_t i = 0; i < 450; ++i)
+    slab.free_raw(objects[i]);
+}
+
 TEST(Slab, LiveObjectsStayTogetherSoThatBlocksBecomeEmpty) {
   SlabBase slab("test", 1024, 8);
   std::vector<void*> objects;

@@ -104,7 +104,7 @@ class FakeTransport final : public ip::Transport {
     ip::IcmpError e;
     Bytes quoted;
   };
-  void on_packet(PacketPtr packet, const ip::PacketInfo& info) override {
+  void on_packet(PacketPtr&& packet, const ip::PacketInfo& info) override {
     uint32_t pieces = 0;
     for (const Packet* p = packet.get(); p != nullptr; p = p->more)
       ++pieces;

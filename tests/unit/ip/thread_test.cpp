@@ -11,7 +11,7 @@ using namespace leat::test;
 // A transport and a link without memory, since the test's own are not made for threads.
 class Counter final : public Transport {
  public:
-  void on_packet(PacketPtr, const PacketInfo&) override { packets.fetch_add(1); }
+  void on_packet(PacketPtr&&, const PacketInfo&) override { packets.fetch_add(1); }
   void on_icmp_error(const IcmpError&) override { errors.fetch_add(1); }
   std::atomic<uint64_t> packets{0}, errors{0};
 };

@@ -71,6 +71,7 @@ TEST(DropReason, NamesAreLinuxsAndDistinct) {
 
 TEST(Netns, ADropIsCountedAndTraced) {
   Netns ns{Seed{}};
+  ns.start_tracing();
   ns.set_now(Time::from_ns(77));
   ns.drop(DropReason::kUdpCsum);
   EXPECT_EQ(ns.drops(DropReason::kUdpCsum), 1u);
@@ -91,9 +92,11 @@ TEST(Netns, TheClockNeverGoesBack) {
 
 TEST(Netns, TheTraceRingKeepsTheLastThousandAndGivesTheOldestFirst) {
   Netns ns{Seed{}};
-  EXPECT_TRUE(ns.last_traces(5).empty());
+  ns.drop(DropReason::kUdpCsum);
+  EXPECT_TRUE(ns.last_traces(5).empty()) << "nobody has asked yet";
+  ns.start_tracing();
   for (uint32_t i = 0; i < 3000; ++i)
-    ns.trace({.kind = TraceKind::kCwnd, .a = i});
+    ns.trace([i] { return TraceEvent{.kind = TraceKind::kCwnd, .a = i}; });
   const auto all = ns.last_traces(100'000);
   ASSERT_EQ(all.size(), 1024u);
   EXPECT_EQ(all.front().a, 3000u - 1024);

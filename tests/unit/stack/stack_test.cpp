@@ -321,6 +321,28 @@ TEST_F(StackTest, WaitallAndLowWaterMarksWaitForEnough) {
   a->set_runner(nullptr);
 }
 
+TEST_F(StackTest, AfterARushMemoryGoesBackThoughNothingElseHappens) {
+  const auto rush = [&] {
+    std::vector<int> fds;
+    for (int i = 0; i < 20'000; ++i)
+      fds.push_back(a->socket(AF_INET, SOCK_STREAM, 0).value());
+    for (const int fd : fds)
+      EXPECT_TRUE(a->close(fd));
+  };
+  const SlabBase& socks = a->impl().tcp.socks;
+  rush();
+  const size_t grown = socks.bytes();
+  ASSERT_GT(grown, 2u << 20);
+  now = now + Duration::from_s(5);
+  a->poll(now);
+  EXPECT_EQ(socks.bytes(), grown) << "the next rush may need it";
+  EXPECT_LE(a->next_deadline(), now + Duration::from_s(1)) << "nobody would look again";
+  now = a->next_deadline();
+  a->poll(now);
+  EXPECT_LT(socks.bytes(), 1u << 17);
+  EXPECT_EQ(a->next_deadline(), Time::never());
+}
+
 TEST_F(StackTest, TheSameSeedGivesTheSameRun) {
   auto run = [] {
     auto s = Stack::create(config_with_seed(9)).value();
