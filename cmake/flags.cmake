@@ -32,6 +32,9 @@ if(LEAT_SANITIZE)
   endif()
 endif()
 
+if(LEAT_NATIVE)
+  target_compile_options(leat_flags INTERFACE -march=native)
+endif()
 if(LEAT_LTO)
   target_compile_options(leat_flags INTERFACE -flto=auto -fno-fat-lto-objects)
   target_link_options(leat_flags INTERFACE -flto=auto)
@@ -62,7 +65,8 @@ target_compile_options(leat_core_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-
 find_program(LEAT_CCACHE ccache)
 if(LEAT_CCACHE)
   # What ccache wants to be told before it looks at files with a precompiled header.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${LEAT_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+    CCACHE_DEPEND=1 ${LEAT_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${LEAT_CCACHE})
 endif()
 find_program(LEAT_MOLD mold)

@@ -54,6 +54,19 @@ class List {
     head_.prev = last;
   }
 
+  // Empties the list and then calls f(T*) for each that was in it, in order and unlinked.
+  template <class F>
+  void drain(F&& f) {
+    ListNode* n = head_.next;
+    head_.prev = head_.next = &head_;
+    while (n != &head_) {
+      ListNode* next = n->next;
+      n->prev = n->next = nullptr;
+      f(owner(n));
+      n = next;
+    }
+  }
+
   class iterator {
    public:
     iterator(ListNode* n) : node_(n) {}

@@ -32,7 +32,9 @@ class TimerWheel {
   // Called for each timer that is due, in order of expiry slot and, within one slot, of arming.
   using Fire = void (*)(void* context, Timer& timer);
 
-  TimerWheel(Fire fire, void* context);
+  // `prepare`, where there is one, is called with the lock held for the timer after the one that is about to fire, and
+  // may only fetch into the cache what firing it will touch.
+  TimerWheel(Fire fire, void* context, Fire prepare = nullptr);
   bool arm(Timer& timer, Time expires);  // an armed timer is moved, and the answer is true
   bool cancel(Timer& timer);             // false when it was not armed
   void advance(Time now);                // fires all timers with expires <= now
@@ -72,10 +74,13 @@ class TimerWheel {
   void take_slot(Position p, TimerList& out);
   void fire_current(Time now, int* extra_passes);
   bool fire_pass(Time now);
+  void take_due(Time now, TimerList& due);
+  void look_ahead(const TimerList& due) const;
   Time refine(Slot& slot) const;
 
   Fire fire_;
   void* context_;
+  Fire prepare_;
   uint64_t tick_ = 0;  // the level-0 slot that the wheel stands at
   std::atomic<size_t> armed_ = 0;
   uint64_t occupied_[kLevels] = {};

@@ -58,16 +58,16 @@ struct alignas(64) EhashBucket {
     return bits;
 #else
     // The same, two words at a time, of which each is read as a whole: the processor does not tear aligned words. Half
-    // the instructions.
-    const auto* words = reinterpret_cast<const __m128i*>(this);
-    const __m128 a = _mm_castsi128_ps(words[0]), b = _mm_castsi128_ps(words[1]);
-    const __m128 c = _mm_castsi128_ps(words[2]), d = _mm_castsi128_ps(words[3]);
-    const __m128i low = _mm_srai_epi32(_mm_castps_si128(_mm_shuffle_ps(a, b, 0xdd)), 16);  // tags of words 0 to 3
+    // the instructions. Without the head, which a writer has just locked: a load of more than was stored would wait.
+    const auto pair = [this](size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(&slots[i])); };
+    const __m128 a = _mm_castsi128_ps(pair(0)), b = _mm_castsi128_ps(pair(2)), c = _mm_castsi128_ps(pair(4));
+    const __m128 d = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&slots[6])));
+    const __m128i low = _mm_srai_epi32(_mm_castps_si128(_mm_shuffle_ps(a, b, 0xdd)), 16);  // tags of slots 0 to 3
     const __m128i high = _mm_srai_epi32(_mm_castps_si128(_mm_shuffle_ps(c, d, 0xdd)), 16);
     const __m128i equal = _mm_cmpeq_epi16(_mm_packs_epi32(low, high), _mm_set1_epi16(static_cast<int16_t>(tag)));
     const auto bits = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
     std::atomic_signal_fence(std::memory_order_seq_cst);  // nothing after it is read before it
-    return bits >> 1;                                     // without the head
+    return bits & 0x7f;
 #endif
   }
   SockCommon* first_of(uint32_t matching) const {  // as it is now: perhaps another one, or nullptr

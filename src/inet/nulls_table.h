@@ -112,9 +112,9 @@ class NullsTable {
     arrays_.count_insertion();
   }
 
-  bool insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced) {
+  bool insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced, uint32_t hash = 0) {
     const FourTuple t = s->tuple();
-    LockedEhashBucket b = lock_for(s, hash_of(t));
+    LockedEhashBucket b = lock_for(s, hash != 0 ? hash : hash_of(t));
     SockCommon* there = b.find(s->hash, t, s->bound_ifindex);
     if (there == nullptr) {
       b.add(s);

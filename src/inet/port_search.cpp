@@ -40,6 +40,7 @@ Result<void> Ports::connect(Sock& s, EstablishedTable& established, EstablishedT
   std::atomic<uint32_t>& moved = impl_->perturb[a.key.hash & (kPerturb - 1)];
   a.offset = (moved.load(std::memory_order_relaxed) + static_cast<uint32_t>(a.key.hash >> 32)) % size;
   if (step == 2) a.offset &= ~1u;
+  __builtin_prefetch(&impl_->slots[a.low + a.offset]);  // most often the port
   if (!impl_->search(a, true) && (!impl_->destinations.knows(a.key) || !impl_->search(a, false))) {
     s.local_port = 0;
     return err(EADDRNOTAVAIL);
@@ -75,12 +76,15 @@ bool Ports::Impl::search_part(Search& a, uint32_t from, uint32_t end, uint64_t p
   }
 }
 
+// The bucket is fetched while the port is: neither is in the cache.
 bool Ports::Impl::try_connect(Search& a, uint16_t port) {
+  a.s.local_port = port;
+  const uint32_t tuple_hash = a.established.hash_of(a.s.tuple());
+  a.established.prefetch_bucket(tuple_hash);
   PortSlot& p = slot(port);
   Guard g(p.lock);
   if (!p.is_connect_only()) return false;
-  a.s.local_port = port;
-  const bool is_new = a.established.insert_unique(&a.s, a.may_replace, a.context, a.replaced);
+  const bool is_new = a.established.insert_unique(&a.s, a.may_replace, a.context, a.replaced, tuple_hash);
   destinations.mark(a.key, port, !is_new && a.tries >= kTriesBeforeMemory, connected.load(std::memory_order_relaxed));
   if (!is_new) return false;
   hang(a.s, p, p.connected);

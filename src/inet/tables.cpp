@@ -43,14 +43,19 @@ void EstablishedTable::prefetch(std::span<const uint32_t> hashes) const {
     impl_->prefetch_object(hash);
 }
 
+void EstablishedTable::prefetch_bucket(uint32_t hash) const {
+  impl_->prefetch_bucket(hash);
+}
+
 uint32_t EstablishedTable::hash_of(const FourTuple& t) const {
   return impl_->hash_of(t);
 }
 void EstablishedTable::insert(SockCommon* s) {
   impl_->insert(s);
 }
-bool EstablishedTable::insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced) {
-  return impl_->insert_unique(s, may_replace, context, replaced);
+bool EstablishedTable::insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced,
+                                     uint32_t hash) {
+  return impl_->insert_unique(s, may_replace, context, replaced, hash);
 }
 bool EstablishedTable::replace(SockCommon* old, SockCommon* fresh) {
   return impl_->replace(old, fresh);

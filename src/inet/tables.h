@@ -35,6 +35,7 @@ class EstablishedTable {
   void lookup_batch(std::span<const FourTuple> tuples, uint16_t ifindex, std::span<SockCommon*> out) const;
   // Only fetches what lookup() will want to see, and returns at once.
   void prefetch(std::span<const uint32_t> hashes) const;
+  void prefetch_bucket(uint32_t hash) const;   // for who is about to insert or remove
   uint32_t hash_of(const FourTuple& t) const;  // keyed; never 0
 
   // What goes in has its refs already: who finds it with refs 0 passes it over as dying.
@@ -43,7 +44,8 @@ class EstablishedTable {
   // locked, whether an existing time-wait may give way (tcp_tw_reuse); if so it is unhashed, and returned in
   // *replaced with the table's reference. false: taken.
   using MayReplace = bool (*)(void* context, SockCommon* existing);
-  bool insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced);
+  // `hash`: hash_of(s->tuple()), if it is known, or 0.
+  bool insert_unique(SockCommon* s, MayReplace may_replace, void* context, SockCommon** replaced, uint32_t hash = 0);
   // One step for readers: they find either old or fresh, never neither. false: old was not hashed (any more), fresh
   // is not inserted.
   bool replace(SockCommon* old, SockCommon* fresh);

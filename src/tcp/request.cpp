@@ -136,10 +136,10 @@ uint16_t advertised_mss_of(Tcp& tcp, const TcpSock& listener, const Request& r, 
   return static_cast<uint16_t>(own != 0 && own < mss ? own : mss);
 }
 
-// In ehash, on the listener's list, with its timer. The caller gets a reference, too.
-bool hash_request(Tcp& tcp, TcpSock& listener, Request& r) {
+// In ehash, on the listener's list, with its timer. The caller gets a reference, too. `hash`: its SYN's, or 0.
+bool hash_request(Tcp& tcp, TcpSock& listener, Request& r, uint32_t hash) {
   r.refs.store(2, std::memory_order_release);
-  if (!tcp.established.insert_unique(&r, nullptr, nullptr, nullptr)) return false;
+  if (!tcp.established.insert_unique(&r, nullptr, nullptr, nullptr, hash)) return false;
   Listener& l = *listener.listener;
   l.requests.push_back(&r);
   ++l.request_count;
@@ -258,7 +258,7 @@ bool try_open_at_once(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, wir
 void answer_with_request(Tcp& tcp, TcpSock& listener, Request& r, Segment& seg, const ip::Route& route) {
   wire::FastOpenCookie cookie = seg.options().fast_open;
   if (try_open_at_once(tcp, listener, r, seg, cookie, route)) return;
-  if (hash_request(tcp, listener, r)) {
+  if (hash_request(tcp, listener, r, seg.packet != nullptr ? seg.packet->flow_hash : 0)) {
     send_synack(tcp, listener, r, &cookie, &route);
   } else {
     put_request(tcp, r);  // what would have been the table's

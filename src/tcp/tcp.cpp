@@ -67,7 +67,7 @@ Tcp::Tcp(Netns& n, PacketPool& p, ip::Ip& i, const Config& config)
       ports(n, n.rng),
       wheel(&on_sock_timer, this),
       request_wheel(&on_request_wheel_timer, this),
-      time_wait_wheel(&on_time_wait_wheel_timer, this),
+      time_wait_wheel(&on_time_wait_wheel_timer, this, &prepare_time_wait_timer),
       isn_hash(make_sip_key(n.rng)),
       ts_hash(make_sip_key(n.rng)),
       syncookie_keys{make_sip_key(n.rng), make_sip_key(n.rng)},

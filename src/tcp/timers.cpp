@@ -184,6 +184,12 @@ void on_time_wait_wheel_timer(void* tcp, Timer& timer) {
   on_time_wait_timer(*static_cast<Tcp*>(tcp), *t);
 }
 
+void prepare_time_wait_timer(void* tcp, Timer& timer) {
+  const auto* t = reinterpret_cast<TimeWait*>(reinterpret_cast<uint8_t*>(&timer) - offsetof(TimeWait, timer));
+  static_cast<Tcp*>(tcp)->established.prefetch_bucket(t->hash);
+  __builtin_prefetch(t->bind_bucket, 1);  // nobody changes it while the timer is armed
+}
+
 namespace {
 
 // Timers in jiffies count from where the present one began. A jiffy of a millisecond is as good as none: leat's timers

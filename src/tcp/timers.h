@@ -9,6 +9,7 @@ namespace leat::tcp {
 void on_sock_timer(void* tcp, Timer& timer);
 void on_request_wheel_timer(void* tcp, Timer& timer);
 void on_time_wait_wheel_timer(void* tcp, Timer& timer);
+void prepare_time_wait_timer(void* tcp, Timer& timer);  // fetches what the one above will touch
 // Two kinds of the loss timer are due (retransmit_timer.cpp).
 void on_retransmit_timer(Conn& c);
 void on_persist_timer(Conn& c);

@@ -7,9 +7,17 @@
 
 namespace leat::tcp::cc {
 
+// Field by field: a copy of both at once would wait for what has just been stored one by one.
+template <class Sample>
+void windowed_put(Sample& to, const Sample& from) {
+  to.at = from.at;
+  to.value = from.value;
+}
+
 template <class Sample>
 void windowed_reset(Sample (&s)[3], const Sample& fresh) {
-  s[0] = s[1] = s[2] = fresh;
+  for (Sample& each : s)
+    windowed_put(each, fresh);
 }
 
 template <class Sample, class Better>

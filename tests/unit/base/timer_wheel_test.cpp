@@ -224,6 +224,24 @@ TEST(TimerWheel, ACallbackMayMoveATimerThatIsDueOutOfTheAdvance) {
   w.wheel.cancel(b);
 }
 
+TEST(TimerWheel, EachThatFollowsAnotherIsPreparedBeforeItFires) {
+  struct Seen {
+    std::vector<std::pair<char, Timer*>> calls;
+    TimerWheel wheel{[](void* c, Timer& t) { static_cast<Seen*>(c)->calls.emplace_back('f', &t); }, this,
+                     [](void* c, Timer& t) { static_cast<Seen*>(c)->calls.emplace_back('p', &t); }};
+  } seen;
+  Timer a, b, c, later;
+  seen.wheel.arm(a, at(900));
+  seen.wheel.arm(b, at(900));
+  seen.wheel.arm(c, at(900));
+  seen.wheel.arm(later, at(5 * kTick));
+  seen.wheel.advance(at(2 * kTick));
+  using Calls = std::vector<std::pair<char, Timer*>>;
+  EXPECT_EQ(seen.calls, (Calls{{'p', &b}, {'f', &a}, {'p', &c}, {'f', &b}, {'f', &c}}));
+  EXPECT_TRUE(later.is_armed());
+  seen.wheel.cancel(later);
+}
+
 TEST(TimerWheel, ACallbackMayFreeItsTimer) {
   Wheel w;
   auto t = std::make_unique<Timer>();
