@@ -21,6 +21,9 @@
 namespace leat::cli {
 namespace {
 
+// A second until the last falls asleep, and what was awake in the second before that is given back two seconds later.
+constexpr Duration kUntilAllRest = Duration::from_ms(4500);
+
 Strategy strategy_of(const std::string& word) {
   if (word == "destinations") return Strategy::kDestinations;
   return word == "bound" ? Strategy::kBound : Strategy::kSourceAddresses;
@@ -154,7 +157,7 @@ void Run::close_connections() {
 
 int Run::run() {
   if (strategy_of(options_.strategy) == Strategy::kBound) show_mix();
-  if (!open_connections() || !idle_for(Duration::from_ms(2500))) return kExitInterrupted;
+  if (!open_connections() || !idle_for(kUntilAllRest)) return kExitInterrupted;
   report_state(pair_);
   echo("");
   if (options_.hold) {

@@ -79,6 +79,9 @@ def test_memory_goes_back_when_a_burst_closes(t):
     print(said)
     before, after = (float(x) for x in re.findall(r"VmRSS ([\d.]+) MB", said))
     t.check(after < before / 3, f"{before} MB before, {after} MB after")
+    # What those that sleep needed while they were awake had gone before anything was closed.
+    awake = re.search(r"([\d.]+ .?B) +[\d.]+ +tcp_conn$", said, re.MULTILINE)
+    t.check(awake is not None and awake[1].endswith("kB"), f"{awake and awake[1]} of tcp_conn")
 
 
 def test_wrong_words_are_named(t):
