@@ -14,7 +14,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86
     -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")
-  # -O1 keeps the sanitized tests fast enough for two cores. Code around the stack takes half the time to compile without.
+  # -O1 keeps the sanitized tests fast enough for two cores. Tests and programs around the stack (LEAT_IS_AROUND) take
+  # half the time to compile without.
   target_compile_options(leat_flags INTERFACE $<IF:$<BOOL:$<TARGET_PROPERTY:LEAT_IS_AROUND>>,-O0,-O1> -g1)
 endif()
 # What only reads a command line: CLI11 takes ten seconds a file to optimize, for nothing.
@@ -25,7 +26,8 @@ if(LEAT_SANITIZE)
   # vptr needs RTTI, which the core is built without.
   target_compile_options(leat_flags INTERFACE -fsanitize=${LEAT_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all)
   target_link_options(leat_flags INTERFACE -fsanitize=${LEAT_SANITIZE})
-  # Each access through a pointer is checked in the core only: half the time to compile. A null pointer is ASan's anyway.
+  # Each access through a pointer is checked in the core only, neither in host rooms (LEAT_IS_HOST) nor around: half
+  # the time to compile. A null pointer is ASan's anyway.
   if(LEAT_SANITIZE MATCHES "undefined")
     set(outside $<OR:$<BOOL:$<TARGET_PROPERTY:LEAT_IS_HOST>>,$<BOOL:$<TARGET_PROPERTY:LEAT_IS_AROUND>>>)
     target_compile_options(leat_flags INTERFACE $<${outside}:-fno-sanitize=null,alignment,object-size>)

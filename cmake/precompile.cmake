@@ -7,10 +7,11 @@ set(leat_std_headers <algorithm> <array> <atomic> <bit> <cstdint> <cstring> <exp
   <span> <string> <string_view> <utility> <vector>)
 set(leat_pch_core ${leat_std_headers})
 set(leat_pch_host ${leat_std_headers} <fmt/format.h> <map> <sstream>)
-set(leat_pch_program ${leat_pch_host})
+set(leat_pch_program ${leat_pch_host}) # apart: -fPIE, where libraries have -fPIC
 set(leat_pch_test ${leat_std_headers} <gmock/gmock.h> <gtest/gtest.h> <map> <set>)
 
-# leat_precompile(TARGET GROUP): GROUP is core, host, program or test. The first target of a group makes what the others use.
+# leat_precompile(TARGET GROUP): GROUP is core, host, program or test. The first target of a group makes what the
+# others use.
 function(leat_precompile target group)
   if(NOT LEAT_PCH)
     return()

@@ -69,17 +69,17 @@ SlabBase::~SlabBase() {
   LEAT_CHECK(!check_leaks_ || in_use() == 0);
 }
 
-// None was freed lately, or the limit is reached.
+// None was freed lately, unless on another thread in this moment; or the limit is reached.
 void* SlabBase::alloc_from_block() {
   for (Block* fresh = nullptr;;) {
     {
       Guard guard(lock_);
       if (fresh != nullptr) adopt(fresh);
       if (!may_alloc()) return nullptr;
-      if (partial_ != nullptr) {
+      if (recent_count_ != 0 || partial_ != nullptr) {
         add(in_use_, 1);
         most_ = std::max(most_, in_use());
-        return take_lowest(partial_);
+        return recent_count_ != 0 ? recent_[--recent_count_] : take_lowest(partial_);
       }
     }
     fresh = new_block();
@@ -179,7 +179,7 @@ size_t SlabBase::trim(void (*grace)(), size_t keep) {
     bool kept_one = false;
     for (Block** link = &all_; *link != nullptr;) {
       Block* b = *link;
-      if (b->free != per_block_ || bytes() - freed <= keep || !std::exchange(kept_one, true)) {
+      if (b->free != per_block_ || bytes() - freed < keep + block_bytes_ || !std::exchange(kept_one, true)) {
         link = &b->next_all;
         continue;
       }

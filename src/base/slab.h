@@ -53,7 +53,7 @@ class SlabBase {
     recent_[recent_count_++] = object;
     add(in_use_, ~size_t{0});
   }
-  // Gives empty blocks back to the system, but one, and not more than leaves `keep` bytes; returns the bytes given
+  // Gives empty blocks back to the system, but one, and so that `keep` bytes at least are left; returns the bytes given
   // back. `grace` is called once nobody can take from them any more, and before they go: where readers without a lock
   // may still stand on a dead object.
   size_t trim(void (*grace)() = nullptr, size_t keep = 0);

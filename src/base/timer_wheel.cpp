@@ -26,7 +26,7 @@ bool TimerWheel::cancel(Timer& timer) {
 }
 
 TimerWheel::Position TimerWheel::position_of(Time expires) const {
-  const uint64_t wanted = expires.ns() < 0 ? 0 : static_cast<uint64_t>(expires.ns()) >> kTickShift;
+  const uint64_t wanted = tick_of(expires);
   const uint64_t tick = wanted < tick_ ? tick_ : wanted;
   const uint64_t differs = tick ^ tick_;
   const int level = differs == 0 ? 0 : (63 - __builtin_clzll(differs)) / kSlotBits;
@@ -66,7 +66,7 @@ uint64_t TimerWheel::first_tick(Position p) const {
 
 void TimerWheel::advance(Time now) {
   Guard guard(lock_);
-  const uint64_t target = now.ns() < 0 ? 0 : static_cast<uint64_t>(now.ns()) >> kTickShift;
+  const uint64_t target = tick_of(now);
   int extra_passes = kExtraPasses;
   fire_current(now, &extra_passes);
   for (Position next; find_next(&next) && first_tick(next) <= target;) {
@@ -92,7 +92,7 @@ bool TimerWheel::find_next(Position* next) const {
 // No slot in use begins between here and `tick`, so only what the extra passes left in the current slot must move.
 void TimerWheel::step_to(uint64_t tick) {
   TimerList left;
-  take_slot({0, static_cast<int>(tick_ & (kSlots - 1))}, left);
+  take_slot(current(), left);
   tick_ = tick;
   left.drain([this](Timer* t) { place(*t); });
 }
@@ -117,10 +117,8 @@ void TimerWheel::fire_current(Time now, int* extra_passes) {
 
 // Takes what is due out of the current slot first, so that a callback's arming cannot keep the pass going.
 bool TimerWheel::fire_pass(Time now) {
-  const int index = static_cast<int>(tick_ & (kSlots - 1));
-  const uint64_t bit = uint64_t{1} << index;
-  Slot& slot = slots_[0][index];
-  if ((occupied_[0] & bit) == 0 || slot.earliest > now) return false;
+  const Position p = current();
+  if ((occupied_[0] >> p.slot & 1) == 0 || slots_[0][p.slot].earliest > now) return false;
   TimerList due;
   take_due(now, due);
   const bool fired = !due.is_empty();
@@ -136,10 +134,9 @@ bool TimerWheel::fire_pass(Time now) {
 
 // Of the current slot. When its time is over, all of them are due.
 void TimerWheel::take_due(Time now, TimerList& due) {
-  const Position current{0, static_cast<int>(tick_ & (kSlots - 1))};
-  if (static_cast<uint64_t>(now.ns()) >> kTickShift > tick_) return take_slot(current, due);
+  if (tick_of(now) > tick_) return take_slot(current(), due);
   TimerList all;
-  take_slot(current, all);
+  take_slot(current(), all);
   all.drain([&](Timer* t) {
     if (t->expires <= now) {
       due.push_back(t);

@@ -64,7 +64,9 @@ class TimerWheel {
   void count_armed(size_t by) {  // with the lock held
     armed_.store(armed_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
+  static uint64_t tick_of(Time t) { return t.ns() < 0 ? 0 : static_cast<uint64_t>(t.ns()) >> kTickShift; }
   Position position_of(Time expires) const;
+  Position current() const { return {0, static_cast<int>(tick_ & (kSlots - 1))}; }
   void place(Timer& timer);
   void remove(Timer& timer);
   bool find_next(Position* next) const;

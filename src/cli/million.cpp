@@ -21,7 +21,7 @@
 namespace leat::cli {
 namespace {
 
-// A second until the last falls asleep, and what was awake in the second before that is given back two seconds later.
+// Within two seconds the last has fallen asleep; what it needed goes back after a second in which nobody did.
 constexpr Duration kUntilAllRest = Duration::from_ms(4500);
 
 Strategy strategy_of(const std::string& word) {

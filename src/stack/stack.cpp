@@ -2,6 +2,7 @@
 #include "leat/stack.h"
 
 #include <new>
+#include <utility>
 
 #include "ip/netif.h"
 #include "link/loopback.h"

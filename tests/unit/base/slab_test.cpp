@@ -110,6 +110,17 @@ TEST(Slab, TrimGivesEmptyBlocksBackButOne) {
   EXPECT_EQ(slab.trim(), 0u);
 }
 
+TEST(Slab, TrimLeavesNotLessThanItWasToKeep) {
+  SlabBase slab("test", 4096, 8);
+  std::vector<void*> objects;
+  for (int i = 0; i < 150; ++i)
+    objects.push_back(slab.alloc_raw());
+  for (void* o : objects)
+    slab.free_raw(o);
+  EXPECT_EQ(slab.trim(nullptr, 3 * 65536 + 1), 6u * 65536);
+  EXPECT_EQ(slab.bytes(), 4u * 65536);
+}
+
 TEST(Slab, WhatOneRushNeededStaysForTheNextAndGoesBackAfterAQuietWhile) {
   SlabBase slab("test", 4096, 8);
   std::vector<void*> objects(1500);  // a hundred blocks

@@ -155,6 +155,17 @@ TEST(TimerWheel, TimersAtTheEndsOfTimeAreHeldAndFired) {
   EXPECT_TRUE(w.wheel.cancel(never));
 }
 
+TEST(TimerWheel, BeforeTheBeginningOfTimeOnlyWhatIsDueFires) {
+  Wheel w;
+  Timer before, after;
+  w.wheel.arm(before, at(-5));
+  w.wheel.arm(after, at(100));
+  w.wheel.advance(at(-3));
+  EXPECT_EQ(w.fired, std::vector<Timer*>{&before});
+  EXPECT_TRUE(after.is_armed());
+  w.wheel.cancel(after);
+}
+
 TEST(TimerWheel, ACallbackMayArmForBeforeNowAndItFiresInTheSameAdvance) {
   Wheel w;
   Timer first, second;
